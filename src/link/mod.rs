@@ -1,0 +1,1 @@
+//! The core: sessions with peers. No I/O, no clock, no ROS.

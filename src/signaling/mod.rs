@@ -1,0 +1,1 @@
+//! How rovers are introduced to each other.

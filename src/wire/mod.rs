@@ -1,0 +1,1 @@
+//! Bytes only: message header, fragments, reassembly.
