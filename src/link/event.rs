@@ -1,0 +1,121 @@
+//! What the application (the ROS side) tells the link, and what it is told.
+
+use bytes::Bytes;
+
+use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteOffer};
+
+/// Identity of one local publisher of a topic, from its GID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublisherId(pub u128);
+
+/// A wish of the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Offer a topic to the peers it admits, now and whenever one connects. An id that is offered
+    /// again replaces the former offer.
+    OfferRoute {
+        /// Number of the topic.
+        id: RouteId,
+        /// The topic.
+        route: OutgoingRoute,
+    },
+    /// Take an offer back.
+    WithdrawRoute {
+        /// Number of the topic.
+        id: RouteId,
+    },
+    /// A local publisher has gone: its kept samples go too.
+    ForgetPublisher {
+        /// Number of the topic.
+        id: RouteId,
+        /// The publisher.
+        publisher: PublisherId,
+    },
+    /// The answer to [`Event::RouteOffered`].
+    AnswerRoute {
+        /// The peer that offered.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+        /// Accepted with these limits, or refused.
+        answer: Result<IncomingLimits, Refusal>,
+    },
+}
+
+/// Something that the application has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A session with the peer is up and its hello is proven.
+    PeerConnected {
+        /// The peer.
+        peer: String,
+    },
+    /// The session is gone; the driver goes on trying.
+    PeerDisconnected {
+        /// The peer.
+        peer: String,
+        /// For people.
+        reason: String,
+    },
+    /// A peer was not let in.
+    PeerRefused {
+        /// The peer.
+        peer: String,
+        /// For people: what is wrong, and what would help.
+        reason: String,
+    },
+    /// A peer offers a topic; to be answered by [`Command::AnswerRoute`].
+    RouteOffered {
+        /// The peer.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+        /// The topic.
+        offer: RouteOffer,
+    },
+    /// The peer withdrew the topic, or its session is gone.
+    RouteClosed {
+        /// The peer.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+    },
+    /// A peer accepted a topic of ours.
+    RouteOpened {
+        /// The peer.
+        peer: String,
+        /// Our number of the topic.
+        id: RouteId,
+    },
+    /// A peer refused a topic of ours.
+    RouteRefused {
+        /// The peer.
+        peer: String,
+        /// Our number of the topic.
+        id: RouteId,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A message taken from a local topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// The topic.
+    pub id: RouteId,
+    /// Who published it here.
+    pub publisher: PublisherId,
+    /// CDR, with its encapsulation header.
+    pub data: Bytes,
+}
+
+/// A message that a peer sent, complete and in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingMessage {
+    /// The sender.
+    pub peer: String,
+    /// Its number of the topic.
+    pub id: RouteId,
+    /// CDR, with its encapsulation header.
+    pub data: Bytes,
+}

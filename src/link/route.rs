@@ -1,0 +1,80 @@
+//! Routes: one topic of ours on its way to one peer, or one of the peer's on its way to us.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Delivery, PeerFilter, QosProfile, QueueLimits, TypeName};
+
+/// Number of a topic at its sender; unique for the life of the sending node, the same for each
+/// peer. It is the route id on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RouteId(pub u16);
+
+/// What a sender tells a peer about a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteOffer {
+    /// Absolute name that the receiver shall publish under.
+    pub topic: String,
+    /// Message type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// Hash of the type's definition, `RIHS01_…` (REP-2016).
+    pub type_hash: String,
+    /// How messages cross.
+    pub delivery: Delivery,
+    /// QoS that the receiver shall offer.
+    pub qos: QosProfile,
+}
+
+/// A topic of ours, offered to each admitted peer for as long as it is not withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingRoute {
+    /// What the peers are told.
+    pub offer: RouteOffer,
+    /// Who is told.
+    pub peers: PeerFilter,
+    /// Bounds on what waits for each peer.
+    pub queue: QueueLimits,
+    /// Larger messages are dropped and counted, bytes.
+    pub max_message_size: u32,
+    /// Samples kept per publisher for peers that connect late; 0 for volatile topics.
+    pub history: usize,
+}
+
+/// What a receiver grants an offered route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IncomingLimits {
+    /// Bounds on what waits to be published.
+    pub queue: QueueLimits,
+    /// Larger messages are dropped and counted, bytes.
+    pub max_message_size: u32,
+}
+
+/// Why a receiver refused a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub reason: RefusalReason,
+    /// For people: what is wrong, and what would help.
+    pub text: String,
+}
+
+/// Why a receiver refused a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// Neither a `receive`/`both` entry nor `accept` admits the name from this peer.
+    NotAccepted,
+    /// The type is not installed at the receiver.
+    TypeUnknown,
+    /// The type has another definition at the receiver.
+    TypeMismatch,
+    /// The publisher could not be made.
+    Failed,
+    /// The peer has more routes than a session may have.
+    TooMany,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Unknown,
+}

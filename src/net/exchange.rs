@@ -1,0 +1,254 @@
+//! Where the driver and the ROS threads meet: two sets of bounded queues, one each way, with the
+//! commands and events beside them. Neither side ever waits for the other to take something.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use crate::config::{Delivery, QueueLimits};
+use crate::link::{
+    Command, Event, IncomingMessage, MessageQueue, OutgoingMessage, Payload, RouteId, Snapshot,
+};
+
+/// A message on its way from ROS to the driver, with the moment it was taken.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// The message.
+    pub message: OutgoingMessage,
+    /// When it was taken; its age counts from here.
+    pub at: Instant,
+}
+
+impl Payload for Taken {
+    fn size(&self) -> usize {
+        self.message.data.len()
+    }
+}
+
+impl Payload for IncomingMessage {
+    fn size(&self) -> usize {
+        self.data.len()
+    }
+}
+
+#[derive(Default)]
+struct ToDriver {
+    commands: VecDeque<Command>,
+    queues: BTreeMap<RouteId, MessageQueue<Taken>>,
+}
+
+#[derive(Default)]
+struct ToApplication {
+    events: VecDeque<Event>,
+    queues: BTreeMap<(String, RouteId), MessageQueue<IncomingMessage>>,
+    closed: bool,
+}
+
+struct Shared {
+    to_driver: Mutex<ToDriver>,
+    driver_wake: Notify,
+    to_application: Mutex<ToApplication>,
+    application_wake: Condvar,
+}
+
+/// The application's end. Clones share it; every method may be called from any thread.
+#[derive(Clone)]
+pub struct ApplicationEnd {
+    shared: Arc<Shared>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// The driver's end.
+pub struct DriverEnd {
+    shared: Arc<Shared>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What the application gets from [`ApplicationEnd::receive`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// Something happened.
+    Event(Event),
+    /// Messages wait; see [`ApplicationEnd::take`].
+    Messages,
+    /// Nothing within the time given.
+    Nothing,
+    /// The driver has ended.
+    Closed,
+}
+
+/// A pair of ends.
+pub fn exchange() -> (ApplicationEnd, DriverEnd) {
+    let shared = Arc::new(Shared {
+        to_driver: Mutex::default(),
+        driver_wake: Notify::new(),
+        to_application: Mutex::default(),
+        application_wake: Condvar::new(),
+    });
+    let (sender, receiver) = watch::channel(Arc::default());
+    (
+        ApplicationEnd { shared: shared.clone(), snapshot: receiver },
+        DriverEnd { shared, snapshot: sender },
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panicked left a queue, at worst one message short: it is used on.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl ApplicationEnd {
+    /// Tells the driver something. Offering a route makes its queue; withdrawing drops it.
+    pub fn command(&self, command: Command) {
+        let mut to_driver = lock(&self.shared.to_driver);
+        match &command {
+            Command::OfferRoute { id, route } => {
+                let queue = MessageQueue::new(route.offer.delivery, route.queue);
+                to_driver.queues.insert(*id, queue);
+            }
+            Command::WithdrawRoute { id } => {
+                to_driver.queues.remove(id);
+            }
+            Command::ForgetPublisher { .. } | Command::AnswerRoute { .. } => {}
+        }
+        to_driver.commands.push_back(command);
+        drop(to_driver);
+        self.shared.driver_wake.notify_one();
+    }
+
+    /// Hands over a message of a route that was offered. Never blocks; where the route's queue is
+    /// full, the oldest message goes and is counted.
+    pub fn send(&self, message: OutgoingMessage, at: Instant) {
+        let mut to_driver = lock(&self.shared.to_driver);
+        if let Some(queue) = to_driver.queues.get_mut(&message.id) {
+            queue.push(Taken { message, at });
+            drop(to_driver);
+            self.shared.driver_wake.notify_one();
+        }
+    }
+
+    /// Waits for an event or for messages; events come first. `busy` are routes whose messages
+    /// the application cannot take now: they do not end the wait.
+    pub fn receive(&self, timeout: Duration, busy: impl Fn(&str, RouteId) -> bool) -> Received {
+        let deadline = Instant::now() + timeout;
+        let mut inbox = lock(&self.shared.to_application);
+        loop {
+            if let Some(event) = inbox.events.pop_front() {
+                return Received::Event(event);
+            }
+            if inbox.queues.iter().any(|((peer, id), queue)| !queue.is_empty() && !busy(peer, *id))
+            {
+                return Received::Messages;
+            }
+            if inbox.closed {
+                return Received::Closed;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Received::Nothing;
+            }
+            inbox = match self.shared.application_wake.wait_timeout(inbox, left) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// Takes the oldest message of each route that `busy` does not name.
+    pub fn take(&self, busy: impl Fn(&str, RouteId) -> bool) -> Vec<IncomingMessage> {
+        let mut inbox = lock(&self.shared.to_application);
+        inbox
+            .queues
+            .iter_mut()
+            .filter(|((peer, id), _)| !busy(peer, *id))
+            .filter_map(|(_, queue)| queue.pop())
+            .collect()
+    }
+
+    /// The newest state of the link.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+}
+
+impl DriverEnd {
+    /// Returns when the application has said or sent something since the last call.
+    pub async fn wait(&self) {
+        self.shared.driver_wake.notified().await;
+    }
+
+    /// Takes everything that the application said and sent: commands first, then the messages of
+    /// each route in order.
+    pub fn drain(&self) -> (Vec<Command>, Vec<Taken>) {
+        let mut to_driver = lock(&self.shared.to_driver);
+        let commands = to_driver.commands.drain(..).collect();
+        let taken = to_driver
+            .queues
+            .values_mut()
+            .flat_map(|queue| std::iter::from_fn(|| queue.pop()))
+            .collect();
+        (commands, taken)
+    }
+
+    /// Messages of a route that had to go before the driver took them.
+    pub fn dropped_outgoing(&self, id: RouteId) -> u64 {
+        lock(&self.shared.to_driver).queues.get(&id).map_or(0, MessageQueue::dropped)
+    }
+
+    /// Messages of a peer's route that had to go before the application took them.
+    pub fn dropped_incoming(&self, peer: &str, id: RouteId) -> u64 {
+        let inbox = lock(&self.shared.to_application);
+        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, MessageQueue::dropped)
+    }
+
+    /// Tells the application something.
+    pub fn event(&self, event: Event) {
+        lock(&self.shared.to_application).events.push_back(event);
+        self.shared.application_wake.notify_all();
+    }
+
+    /// Makes the queue of a peer's route, which the application has accepted. What waits in a
+    /// former queue of the same route is kept.
+    pub fn open_incoming(&self, peer: &str, id: RouteId, delivery: Delivery, limits: QueueLimits) {
+        let mut inbox = lock(&self.shared.to_application);
+        let mut queue = MessageQueue::new(delivery, limits);
+        let key = (peer.to_owned(), id);
+        if let Some(mut former) = inbox.queues.remove(&key) {
+            while let Some(message) = former.pop() {
+                queue.push(message);
+            }
+        }
+        inbox.queues.insert(key, queue);
+    }
+
+    /// Drops the queue of a peer's route.
+    pub fn close_incoming(&self, peer: &str, id: RouteId) {
+        lock(&self.shared.to_application).queues.remove(&(peer.to_owned(), id));
+    }
+
+    /// Hands over a complete message. Never blocks; where the route's queue is full, the oldest
+    /// message goes and is counted.
+    pub fn deliver(&self, message: IncomingMessage) {
+        let mut inbox = lock(&self.shared.to_application);
+        let key = (message.peer.clone(), message.id);
+        if let Some(queue) = inbox.queues.get_mut(&key) {
+            queue.push(message);
+            drop(inbox);
+            self.shared.application_wake.notify_all();
+        }
+    }
+
+    /// Shows the newest state of the link.
+    pub fn show(&self, snapshot: Snapshot) {
+        self.snapshot.send_replace(Arc::new(snapshot));
+    }
+}
+
+impl Drop for DriverEnd {
+    fn drop(&mut self) {
+        lock(&self.shared.to_application).closed = true;
+        self.shared.application_wake.notify_all();
+    }
+}
