@@ -1,5 +1,7 @@
 //! What the application (the ROS side) tells the link, and what it is told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteOffer};
@@ -116,6 +118,8 @@ pub struct IncomingMessage {
     pub peer: String,
     /// Its number of the topic.
     pub id: RouteId,
+    /// Name of the topic, as it was offered.
+    pub topic: Arc<str>,
     /// CDR, with its encapsulation header.
     pub data: Bytes,
 }

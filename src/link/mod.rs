@@ -1,14 +1,35 @@
 //! The core: sessions with peers. Deterministic; no I/O, no clock, no ROS: `now` and seeds come in
 //! as arguments, datagrams and deadlines go out.
+//!
+//! From the door inwards: [`Fleet`] knows all peers, `peer` makes sessions and makes them again,
+//! `session` proves who is at the other end and carries topics, `transport` is the WebRTC
+//! connection below (str0m, nowhere else).
 
+mod control;
 mod event;
+mod fleet;
+mod identity;
+mod incoming;
+mod outbox;
+mod outgoing;
+mod path;
+mod peer;
+mod proof;
 mod queue;
 mod route;
+mod session;
+mod signal;
 mod snapshot;
+mod transport;
 
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
+pub use fleet::{Fleet, Output};
+pub use identity::Identity;
+pub use proof::FleetKey;
 pub use queue::{MessageQueue, Payload};
 pub use route::{IncomingLimits, OutgoingRoute, Refusal, RefusalReason, RouteId, RouteOffer};
+pub use signal::Signal;
 pub use snapshot::{
     PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteSnapshot, SignalingState, Snapshot,
 };
+pub use transport::{Certificate, Transmit, fingerprint, generate_certificate};

@@ -16,7 +16,7 @@ pub struct RouteOffer {
     /// Absolute name that the receiver shall publish under.
     pub topic: String,
     /// Message type.
-    #[serde(rename = "type")]
+    #[serde(rename = "ros_type")]
     pub type_name: TypeName,
     /// Hash of the type's definition, `RIHS01_…` (REP-2016).
     pub type_hash: String,

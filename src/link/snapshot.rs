@@ -1,8 +1,10 @@
 //! What the link knows of itself at one moment, for status topics. What is not measured is NaN.
 
-use std::time::SystemTime;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::route::RouteId;
+use crate::config::TypeName;
 
 /// All peers that the node knows of.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,9 +50,7 @@ pub struct PeerSnapshot {
     /// Why it is not connected, when that is known; empty otherwise.
     pub reason: String,
     /// Since when the session is up.
-    pub connected_since: Option<SystemTime>,
-    /// The selected path, while there is one.
-    pub selected: Option<PathSnapshot>,
+    pub connected_since: Option<Instant>,
     /// Seconds since anything was received, NaN before.
     pub time_since_received: f64,
     /// UDP payload, bytes.
@@ -71,6 +71,13 @@ pub struct PeerSnapshot {
     pub paths: Vec<PathSnapshot>,
 }
 
+impl PeerSnapshot {
+    /// The path by which data leaves, while there is one.
+    pub fn selected(&self) -> Option<&PathSnapshot> {
+        self.paths.iter().find(|path| path.selected)
+    }
+}
+
 /// One path: a local and a remote address. Counters as in [`PeerSnapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathSnapshot {
@@ -78,10 +85,10 @@ pub struct PathSnapshot {
     pub id: u32,
     /// Name of the local network interface.
     pub interface: String,
-    /// `ip:port`.
-    pub local_address: String,
-    /// `ip:port`.
-    pub remote_address: String,
+    /// Local address.
+    pub local_address: SocketAddr,
+    /// The peer's address.
+    pub remote_address: SocketAddr,
     /// Does data leave by it?
     pub selected: bool,
     /// Last round trip, seconds.
@@ -114,6 +121,8 @@ pub struct RouteSnapshot {
     pub direction: RouteDirection,
     /// Absolute name at the receiver.
     pub topic: String,
+    /// Message type.
+    pub type_name: TypeName,
     /// Is it open: accepted and not closed?
     pub open: bool,
     /// Why it is not, for people; empty otherwise.

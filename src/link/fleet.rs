@@ -1,0 +1,310 @@
+//! All peers of this rover: the door of the core.
+//!
+//! The run loop is that of str0m: give it one input by a `handle_…`, then take outputs with
+//! [`Fleet::poll_output`] until it says `Timeout`, then wait for the next input or that moment.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::Input;
+use str0m::net::{Protocol, Receive};
+use uuid::Uuid;
+
+use super::event::{Command, Event, IncomingMessage, OutgoingMessage};
+use super::identity::Identity;
+use super::outbox::Outbox;
+use super::peer::Peer;
+use super::route::{IncomingLimits, RouteId};
+use super::session::SessionOutput;
+use super::signal::Signal;
+use super::snapshot::PeerSnapshot;
+use super::transport::Transmit;
+use crate::config::{Delivery, PeerFilter};
+
+/// Peers that are told of when they knock without being listed; the signaling server may invent
+/// any number of them.
+const MAX_STRANGERS: usize = 256;
+
+/// Peers that are remembered: as many as a signaling server serves.
+const MAX_PEERS: usize = 4_096;
+
+/// How long the driver may wait where nothing is due.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the core puts out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Nothing more to do before this moment, unless something is handed in.
+    Timeout(Instant),
+    /// A datagram to send.
+    Transmit(Transmit),
+    /// A signal to send through the signaling server.
+    Signal {
+        /// The peer.
+        to: String,
+        /// What it is told.
+        signal: Signal,
+    },
+    /// Something for the application.
+    Event(Event),
+    /// A topic of a peer's is open: make room for its messages.
+    IncomingOpened {
+        /// The peer.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+        /// How its messages cross.
+        delivery: Delivery,
+        /// What the application granted.
+        limits: IncomingLimits,
+    },
+    /// A complete message for the application.
+    Deliver(IncomingMessage),
+}
+
+impl Output {
+    pub(super) fn of(output: SessionOutput) -> Option<Self> {
+        match output {
+            SessionOutput::Transmit(transmit) => Some(Self::Transmit(transmit)),
+            SessionOutput::Event(event) => Some(Self::Event(event)),
+            SessionOutput::Deliver(message) => Some(Self::Deliver(message)),
+            SessionOutput::Timeout(_)
+            | SessionOutput::Proven
+            | SessionOutput::Refused(_)
+            | SessionOutput::Ended(_) => None,
+        }
+    }
+}
+
+/// All peers of this rover.
+pub struct Fleet {
+    identity: Identity,
+    addresses: BTreeSet<SocketAddr>,
+    outbox: Outbox,
+    peers: BTreeMap<String, Peer>,
+    strangers: BTreeSet<String>,
+    /// In the order of their making; the first goes out first.
+    ready: VecDeque<Output>,
+    seeds: fastrand::Rng,
+}
+
+impl Fleet {
+    /// A fleet of peers that are still to be met. `seed` spreads the attempts of many rovers.
+    pub fn new(identity: Identity, seed: u64, now: Instant) -> Self {
+        let mut fleet = Self {
+            identity,
+            addresses: BTreeSet::new(),
+            outbox: Outbox::default(),
+            peers: BTreeMap::new(),
+            strangers: BTreeSet::new(),
+            ready: VecDeque::new(),
+            seeds: fastrand::Rng::with_seed(seed),
+        };
+        // Listed peers are shown as missing from the start.
+        if let PeerFilter::Only(ids) = fleet.identity.peers.clone() {
+            for id in ids {
+                fleet.peer(&id, now);
+            }
+        }
+        fleet
+    }
+
+    /// Sets the local addresses: each is that of a socket, with its port.
+    pub fn handle_addresses(&mut self, addresses: BTreeSet<SocketAddr>) {
+        let mut out = Vec::new();
+        for peer in self.peers.values_mut() {
+            for address in self.addresses.difference(&addresses) {
+                peer.handle_address(*address, false, &mut out);
+            }
+            for address in addresses.difference(&self.addresses) {
+                peer.handle_address(*address, true, &mut out);
+            }
+        }
+        self.addresses = addresses;
+        self.ready.extend(out);
+    }
+
+    /// The signaling server sees a rover, or a new instance of it.
+    pub fn handle_joined(&mut self, rover_id: &str, instance: Uuid, now: Instant) {
+        if let Some(peer) = self.peer(rover_id, now) {
+            peer.handle_joined(instance, now);
+            self.handle_timeout(now);
+        }
+    }
+
+    /// The signaling server no longer sees a rover.
+    pub fn handle_left(&mut self, rover_id: &str) {
+        if let Some(peer) = self.peers.get_mut(rover_id) {
+            peer.handle_left();
+        }
+    }
+
+    /// The rovers that the signaling server sees, after it was out of reach.
+    pub fn handle_present(&mut self, present: &[(String, Uuid)], now: Instant) {
+        let gone: Vec<String> = self
+            .peers
+            .keys()
+            .filter(|id| present.iter().all(|(seen, _)| seen != *id))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.handle_left(&id);
+        }
+        for (id, instance) in present {
+            self.handle_joined(id, *instance, now);
+        }
+    }
+
+    /// A rover says something through signaling.
+    pub fn handle_signal(&mut self, from: &str, instance: Uuid, signal: Signal, now: Instant) {
+        if self.peer(from, now).is_none() {
+            if matches!(signal, Signal::Offer(_)) {
+                self.turn_away(from);
+            }
+            return;
+        }
+        let addresses = self.addresses();
+        let mut out = Vec::new();
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.handle_signal(instance, signal, &self.identity, &addresses, now, &mut out);
+        }
+        self.ready.extend(out);
+    }
+
+    /// A datagram from the network. Anything may arrive here.
+    pub fn handle_datagram(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) {
+        let Ok(receive) = Receive::new(Protocol::Udp, remote, local, datagram) else {
+            log::trace!("datagram passed over: remote={remote} bytes={}", datagram.len());
+            return;
+        };
+        let mut input = Input::Receive(now, receive);
+        for peer in self.peers.values_mut() {
+            match peer.handle_datagram(input, (local, remote), datagram.len(), now) {
+                Some(back) => input = back,
+                None => return,
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let addresses = self.addresses();
+        let mut out = Vec::new();
+        for peer in self.peers.values_mut() {
+            peer.handle_timeout(&self.identity, &addresses, now, &mut out);
+        }
+        self.ready.extend(out);
+    }
+
+    /// A wish of the application.
+    pub fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::OfferRoute { id, route } => {
+                self.outbox.offer(id, route);
+                self.offer_again(id);
+            }
+            Command::WithdrawRoute { id } => {
+                self.outbox.withdraw(id);
+                self.offer_again(id);
+            }
+            Command::ForgetPublisher { id, publisher } => self.outbox.forget(id, publisher),
+            Command::AnswerRoute { peer, id, answer } => {
+                let Some(known) = self.peers.get_mut(&peer) else { return };
+                let (session, progress) = known.session_and_progress();
+                let Some(session) = session else { return };
+                let opened = session.handle_answer(id, answer.clone(), progress);
+                if let (Some(delivery), Ok(limits)) = (opened, answer) {
+                    self.ready.push_back(Output::IncomingOpened { peer, id, delivery, limits });
+                }
+            }
+        }
+    }
+
+    /// A message of a local topic, and when it was taken.
+    pub fn handle_message(&mut self, message: OutgoingMessage, taken: Instant) {
+        let id = message.id;
+        let Some(numbered) = self.outbox.add(message, taken) else { return };
+        for peer in self.peers.values_mut() {
+            if let Some(session) = peer.session_mut() {
+                session.push(id, &numbered);
+            }
+        }
+    }
+
+    /// Ends all sessions in order, because this rover stops.
+    pub fn close(&mut self) {
+        let mut out = Vec::new();
+        for peer in self.peers.values_mut() {
+            peer.close(&mut out);
+        }
+        self.ready.extend(out);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self, now: Instant) -> Output {
+        loop {
+            if let Some(output) = self.ready.pop_front() {
+                return output;
+            }
+            let mut out = Vec::new();
+            let idle: Vec<Instant> = self
+                .peers
+                .values_mut()
+                .map_while(|peer| peer.poll(&self.identity, &self.outbox, now, &mut out))
+                .collect();
+            self.ready.extend(out);
+            if self.ready.is_empty() && idle.len() == self.peers.len() {
+                return Output::Timeout(idle.into_iter().min().unwrap_or(now + LONGEST_WAIT));
+            }
+        }
+    }
+
+    /// What is known of each peer.
+    pub fn snapshot(&self, now: Instant) -> Vec<PeerSnapshot> {
+        self.peers.values().map(|peer| peer.snapshot(&self.outbox, now)).collect()
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().copied().collect()
+    }
+
+    /// The peer of this id, if it may connect; remembered from its first mention on.
+    fn peer(&mut self, id: &str, now: Instant) -> Option<&mut Peer> {
+        if id == self.identity.rover_id || !self.identity.peers.admits(id) {
+            return None;
+        }
+        if !self.peers.contains_key(id) {
+            if self.peers.len() >= MAX_PEERS {
+                return None;
+            }
+            self.peers.insert(id.to_owned(), Peer::new(id, self.seeds.u64(..), now));
+        }
+        self.peers.get_mut(id)
+    }
+
+    /// Tells a rover that is not listed, and the application, once.
+    fn turn_away(&mut self, id: &str) {
+        let reason = "it is not listed in `peers`".to_owned();
+        let signal = Signal::Hangup(reason.clone());
+        self.ready.push_back(Output::Signal { to: id.to_owned(), signal });
+        if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(id.to_owned()) {
+            log::warn!("refused: peer={id}: {reason}");
+            self.ready.push_back(Output::Event(Event::PeerRefused { peer: id.to_owned(), reason }));
+        }
+    }
+
+    /// Tells all peers where a topic stands now.
+    fn offer_again(&mut self, id: RouteId) {
+        let Some(offered) = self.outbox.get(id) else { return };
+        for session in self.peers.values_mut().filter_map(Peer::session_mut) {
+            session.offer_route(id, offered);
+        }
+    }
+}

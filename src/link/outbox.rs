@@ -1,0 +1,224 @@
+//! The topics of ours: what is offered to the peers, and the last samples of each publisher that
+//! a peer gets when it connects late (`transient_local`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::event::{OutgoingMessage, PublisherId};
+use super::queue::Payload;
+use super::route::{OutgoingRoute, RouteId};
+
+/// Publishers of one topic whose samples are kept; beyond it the one that was silent longest goes.
+/// Tuned for `/tf_static`, where a large robot has some dozens.
+const MAX_PUBLISHERS: usize = 256;
+
+/// A numbered message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub(crate) sequence: u64,
+    pub(crate) data: Bytes,
+    pub(crate) taken: Instant,
+}
+
+impl Payload for Numbered {
+    fn size(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// A topic of ours.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub(crate) route: OutgoingRoute,
+    /// Rises each time the topic is offered anew.
+    pub(crate) revision: u32,
+    /// Of the last message; counts on when the topic is offered anew.
+    sequence: u64,
+    /// By publisher, the one that published last at the end.
+    history: VecDeque<(PublisherId, VecDeque<Numbered>)>,
+    pub(crate) dropped_oversize: u64,
+}
+
+/// All topics of ours, by their number.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    topics: BTreeMap<RouteId, Offered>,
+}
+
+impl Outbox {
+    /// Offers a topic, or offers it anew.
+    pub(crate) fn offer(&mut self, id: RouteId, route: OutgoingRoute) -> &Offered {
+        let offered = self.topics.entry(id).or_insert_with(|| Offered {
+            route: route.clone(),
+            revision: 0,
+            sequence: 0,
+            history: VecDeque::new(),
+            dropped_oversize: 0,
+        });
+        if offered.route.offer.type_name != route.offer.type_name || route.history == 0 {
+            offered.history.clear();
+        }
+        offered.route = route;
+        offered.revision += 1;
+        offered
+    }
+
+    pub(crate) fn withdraw(&mut self, id: RouteId) {
+        if let Some(offered) = self.topics.get_mut(&id) {
+            // The entry stays, for its sequence: a receiver counts on after a new offer.
+            offered.history.clear();
+            offered.route.peers = crate::config::PeerFilter::Only(Vec::new());
+        }
+    }
+
+    pub(crate) fn forget(&mut self, id: RouteId, publisher: PublisherId) {
+        if let Some(offered) = self.topics.get_mut(&id) {
+            offered.history.retain(|(kept, _)| *kept != publisher);
+        }
+    }
+
+    /// The topics, by number.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (RouteId, &Offered)> {
+        self.topics.iter().map(|(id, offered)| (*id, offered))
+    }
+
+    pub(crate) fn get(&self, id: RouteId) -> Option<&Offered> {
+        self.topics.get(&id)
+    }
+
+    /// Numbers a message and keeps it as far as the topic's history asks for. `None` if the topic
+    /// is not offered, or the message is larger than its limit.
+    pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Numbered> {
+        let offered = self.topics.get_mut(&message.id)?;
+        let (size, limit) = (message.data.len(), offered.route.max_message_size);
+        if size > limit as usize {
+            offered.dropped_oversize += 1;
+            // The first one, and then ever more seldom.
+            if offered.dropped_oversize.is_power_of_two() {
+                log::warn!(
+                    "message of {size} bytes dropped: topic={} max_message_size={limit} dropped={}",
+                    offered.route.offer.topic,
+                    offered.dropped_oversize,
+                );
+            }
+            return None;
+        }
+        offered.sequence += 1;
+        let numbered = Numbered { sequence: offered.sequence, data: message.data, taken };
+        offered.keep(message.publisher, &numbered);
+        Some(numbered)
+    }
+}
+
+impl Offered {
+    /// The kept samples, oldest first.
+    pub(crate) fn history(&self) -> Vec<Numbered> {
+        let mut samples: Vec<_> =
+            self.history.iter().flat_map(|(_, samples)| samples).cloned().collect();
+        samples.sort_by_key(|sample| sample.sequence);
+        samples
+    }
+
+    fn keep(&mut self, publisher: PublisherId, sample: &Numbered) {
+        if self.route.history == 0 {
+            return;
+        }
+        let known = self.history.iter().position(|(kept, _)| *kept == publisher);
+        let mut samples = known
+            .and_then(|index| self.history.remove(index))
+            .map_or_else(VecDeque::new, |(_, samples)| samples);
+        samples.push_back(sample.clone());
+        while samples.len() > self.route.history {
+            samples.pop_front();
+        }
+        if self.history.len() == MAX_PUBLISHERS {
+            self.history.pop_front();
+        }
+        self.history.push_back((publisher, samples));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{
+        Delivery, Durability, History, PeerFilter, QosProfile, QueueLimits, Reliability, TypeName,
+    };
+    use crate::link::RouteOffer;
+
+    fn route(history: usize) -> OutgoingRoute {
+        OutgoingRoute {
+            offer: RouteOffer {
+                topic: "/map".to_owned(),
+                type_name: TypeName::parse("nav_msgs/msg/OccupancyGrid").expect("a type"),
+                type_hash: "RIHS01_00".to_owned(),
+                delivery: Delivery::Reliable,
+                qos: QosProfile {
+                    reliability: Reliability::Reliable,
+                    durability: Durability::TransientLocal,
+                    history: History::KeepLast,
+                    depth: 1,
+                },
+            },
+            peers: PeerFilter::All,
+            queue: QueueLimits::default(),
+            max_message_size: 10,
+            history,
+        }
+    }
+
+    fn message(publisher: u128, text: &'static str) -> OutgoingMessage {
+        OutgoingMessage {
+            id: RouteId(1),
+            publisher: PublisherId(publisher),
+            data: Bytes::from_static(text.as_bytes()),
+        }
+    }
+
+    fn kept(outbox: &Outbox) -> Vec<(u64, Bytes)> {
+        let offered = outbox.get(RouteId(1)).expect("offered");
+        offered.history().into_iter().map(|sample| (sample.sequence, sample.data)).collect()
+    }
+
+    #[test]
+    fn the_last_samples_of_each_publisher_are_kept_in_the_order_of_publishing() {
+        let mut outbox = Outbox::default();
+        outbox.offer(RouteId(1), route(1));
+        for (publisher, text) in [(1, "old"), (2, "two"), (1, "new")] {
+            outbox.add(message(publisher, text), Instant::now());
+        }
+        assert_eq!(kept(&outbox), [(2, Bytes::from("two")), (3, Bytes::from("new"))]);
+        outbox.forget(RouteId(1), PublisherId(2));
+        assert_eq!(kept(&outbox), [(3, Bytes::from("new"))]);
+    }
+
+    #[test]
+    fn a_volatile_topic_keeps_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.offer(RouteId(1), route(0));
+        assert!(outbox.add(message(1, "x"), Instant::now()).is_some());
+        assert!(kept(&outbox).is_empty());
+    }
+
+    #[test]
+    fn sequences_count_on_when_a_topic_is_offered_anew() {
+        let mut outbox = Outbox::default();
+        for sequence in 1..4 {
+            assert_eq!(outbox.offer(RouteId(1), route(1)).revision, sequence as u32);
+            let numbered = outbox.add(message(1, "x"), Instant::now()).expect("offered");
+            assert_eq!(numbered.sequence, sequence);
+            outbox.withdraw(RouteId(1));
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_is_dropped_and_counted() {
+        let mut outbox = Outbox::default();
+        outbox.offer(RouteId(1), route(1));
+        assert_eq!(outbox.add(message(1, "eleven char"), Instant::now()), None);
+        assert_eq!(outbox.get(RouteId(1)).expect("offered").dropped_oversize, 1);
+        assert!(outbox.add(message(1, "ten chars."), Instant::now()).is_some());
+    }
+}

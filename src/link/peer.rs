@@ -1,0 +1,538 @@
+//! One peer: whether it is there, the session with it, and the attempts to get one.
+//!
+//! The rover with the smaller id offers; the other one asks for an offer when none comes. A new
+//! session takes the place of the former only once the peer has proven who it is in it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::Input;
+use uuid::Uuid;
+
+use super::event::Event;
+use super::fleet::Output;
+use super::identity::Identity;
+use super::incoming::{IncomingState, Progress};
+use super::outbox::Outbox;
+use super::outgoing::Answer;
+use super::session::{Session, SessionOutput};
+use super::signal::Signal;
+use super::snapshot::{PeerSnapshot, PeerState, RouteDirection, RouteSnapshot};
+use super::transport::{Transport, TransportError};
+
+/// A session that is not proven by then is given up. Four round trips of the slowest satellite
+/// link, with a lost datagram in each phase.
+const SETUP_TIME: Duration = Duration::from_secs(15);
+
+/// First pause between two attempts, doubled each time, each ± 25 %.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+
+/// Longest pause between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// Pause after a refusal: what is wrong has to be put right by a person.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
+
+/// How long the rover with the larger id waits for an offer before it asks for one, and how often
+/// it may be heard when it asks.
+const OFFER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the signaling server says of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Presence {
+    pub(super) instance: Uuid,
+    pub(super) since: Instant,
+}
+
+/// Counters of sessions that are over.
+#[derive(Debug, Default)]
+struct Totals {
+    bytes_sent: u64,
+    bytes_received: u64,
+    messages_sent: u64,
+    messages_received: u64,
+    messages_dropped: u64,
+}
+
+/// One peer.
+pub(super) struct Peer {
+    id: String,
+    presence: Option<Presence>,
+    /// Proven and in use.
+    session: Option<Session>,
+    /// Being made or proven.
+    pending: Option<Session>,
+    progress: Progress,
+    attempts: u32,
+    next_attempt: Instant,
+    /// Why there is no session, for people.
+    reason: String,
+    totals: Totals,
+    jitter: fastrand::Rng,
+}
+
+impl Peer {
+    pub(super) fn new(id: &str, seed: u64, now: Instant) -> Self {
+        Self {
+            id: id.to_owned(),
+            presence: None,
+            session: None,
+            pending: None,
+            progress: Progress::default(),
+            attempts: 0,
+            next_attempt: now,
+            reason: "not seen by the signaling server yet".to_owned(),
+            totals: Totals::default(),
+            jitter: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// The signaling server sees the peer, or a new instance of it.
+    pub(super) fn handle_joined(&mut self, instance: Uuid, now: Instant) {
+        if self.presence.is_some_and(|presence| presence.instance == instance) {
+            return;
+        }
+        self.presence = Some(Presence { instance, since: now });
+        self.pending = None;
+        self.attempts = 0;
+        self.next_attempt = now;
+        if self.session.is_none() {
+            self.reason.clear();
+        }
+    }
+
+    /// The signaling server no longer sees the peer. A session goes on: it does not need signaling.
+    pub(super) fn handle_left(&mut self) {
+        self.presence = None;
+        self.pending = None;
+        if self.session.is_none() {
+            "not seen by the signaling server".clone_into(&mut self.reason);
+        }
+    }
+
+    /// Takes a signal of the peer's; what is to be put out goes to `out`.
+    pub(super) fn handle_signal(
+        &mut self,
+        instance: Uuid,
+        signal: Signal,
+        identity: &Identity,
+        addresses: &[SocketAddr],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        // A signal can overtake the news of the peer's restart.
+        self.handle_joined(instance, now);
+        match signal {
+            Signal::Offer(_) if self.offers(identity) => {
+                log::debug!("offer passed over: peer={}: this rover offers", self.id);
+            }
+            Signal::Offer(offer) => {
+                let made = Transport::answer(&identity.certificate, addresses, &offer, now);
+                if let Some(answer) = self.begin(made, instance, identity, now, out) {
+                    out.push(self.signal(Signal::Answer(answer)));
+                }
+            }
+            Signal::Answer(answer) => {
+                let Some(pending) = &mut self.pending else { return };
+                let taken = pending.transport.handle_answer(&answer);
+                let shown = pending.transport.remote_fingerprint().map(|(_, text)| text);
+                if let Err(error) = taken {
+                    self.give_up(error.to_string(), RETRY_MAX, now);
+                } else if !identity.admits_fingerprint(&self.id, shown.as_deref()) {
+                    self.refuse(wrong_fingerprint(shown), now, out);
+                }
+            }
+            Signal::Candidate(candidate) => {
+                for session in self.pending.iter_mut().chain(&mut self.session) {
+                    if session.peer_instance == instance
+                        && let Err(error) = session.transport.handle_candidate(&candidate)
+                    {
+                        log::debug!(
+                            "candidate passed over: peer={}: {error}: {candidate}",
+                            self.id
+                        );
+                    }
+                }
+            }
+            Signal::RestartRequest => {
+                let recent = |session: &Session| now < session.started + OFFER_PATIENCE;
+                let busy = self.pending.as_ref().is_some_and(recent)
+                    || self.session.as_ref().is_some_and(recent);
+                if self.offers(identity) && !busy && now >= self.next_attempt {
+                    self.try_to_offer(identity, addresses, now, out);
+                }
+            }
+            Signal::Hangup(reason) => {
+                // Whoever carries signals must not end a session, only hinder one from being made:
+                // that it can do anyway. The peer may refuse what this rover has just taken up.
+                let is_fresh = |session: &Session| now < session.started + OFFER_PATIENCE;
+                let is_settled = self.session.as_ref().is_some_and(|session| !is_fresh(session));
+                if self.pending.is_some() || !is_settled {
+                    let reason = format!("refused by the peer: {reason}");
+                    self.end(reason.clone(), out);
+                    self.give_up(reason, RETRY_REFUSED, now);
+                }
+            }
+        }
+    }
+
+    /// A local address came or went.
+    pub(super) fn handle_address(
+        &mut self,
+        address: SocketAddr,
+        added: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let mut told = None;
+        for session in self.pending.iter_mut().chain(&mut self.session) {
+            if added {
+                told = session.transport.add_local_address(address).or(told);
+            } else {
+                session.transport.remove_local_address(address);
+            }
+        }
+        out.extend(told.map(|candidate| self.signal(Signal::Candidate(candidate))));
+    }
+
+    /// Gives a datagram to the session it belongs to; hands it back if it belongs to none. The
+    /// newer session comes first: both can use the same addresses, and only the newer one would
+    /// not be told apart by them.
+    pub(super) fn handle_datagram<'a>(
+        &mut self,
+        input: Input<'a>,
+        pair: (SocketAddr, SocketAddr),
+        length: usize,
+        now: Instant,
+    ) -> Option<Input<'a>> {
+        for session in self.pending.iter_mut().chain(&mut self.session) {
+            if session.transport.accepts(&input) {
+                session.transport.paths.handle_received(now, pair, length);
+                session.handle_input(input);
+                return None;
+            }
+        }
+        Some(input)
+    }
+
+    /// Lets time pass.
+    pub(super) fn handle_timeout(
+        &mut self,
+        identity: &Identity,
+        addresses: &[SocketAddr],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        for session in self.pending.iter_mut().chain(&mut self.session) {
+            session.handle_input(Input::Timeout(now));
+        }
+        let overdue = |session: &Session| now >= session.started + SETUP_TIME;
+        if self.pending.as_ref().is_some_and(overdue) {
+            let reason = format!("no session within {} s", SETUP_TIME.as_secs());
+            self.give_up(reason, RETRY_MAX, now);
+        }
+        if self.attempt_due(identity).is_some_and(|due| now >= due) {
+            if self.offers(identity) {
+                self.try_to_offer(identity, addresses, now, out);
+            } else {
+                out.push(self.signal(Signal::RestartRequest));
+                self.next_attempt = now + self.pause(RETRY_MAX).max(OFFER_PATIENCE);
+            }
+        }
+    }
+
+    /// The next thing to do: `Ok` with something to put out, or `Err` with the moment before which
+    /// there is nothing to do.
+    pub(super) fn poll(
+        &mut self,
+        identity: &Identity,
+        outbox: &Outbox,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Option<Instant> {
+        let mut wake = self.attempt_due(identity);
+        if let Some(mut pending) = self.pending.take() {
+            match pending.poll(identity, outbox, &mut self.progress, now) {
+                SessionOutput::Timeout(at) => {
+                    let at = at.min(pending.started + SETUP_TIME);
+                    wake = Some(wake.map_or(at, |wake| wake.min(at)));
+                    self.pending = Some(pending);
+                }
+                SessionOutput::Proven => {
+                    self.establish(pending, now, out);
+                    return None;
+                }
+                SessionOutput::Refused(reason) => {
+                    out.extend(pending.transport.close().into_iter().map(Output::Transmit));
+                    self.refuse(reason, now, out);
+                    return None;
+                }
+                SessionOutput::Ended(reason) => {
+                    self.give_up(reason, RETRY_MAX, now);
+                    return None;
+                }
+                output @ (SessionOutput::Transmit(_)
+                | SessionOutput::Event(_)
+                | SessionOutput::Deliver(_)) => {
+                    self.pending = Some(pending);
+                    out.extend(Output::of(output));
+                    return None;
+                }
+            }
+        }
+        if let Some(session) = &mut self.session {
+            match session.poll(identity, outbox, &mut self.progress, now) {
+                SessionOutput::Timeout(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                SessionOutput::Ended(reason) | SessionOutput::Refused(reason) => {
+                    let was_settled = now > session.started + SETUP_TIME;
+                    self.end(reason, out);
+                    // One that ends as soon as it is made must not be made again and again.
+                    let pause = if was_settled { Duration::ZERO } else { self.pause(RETRY_MAX) };
+                    self.next_attempt = now + pause;
+                    return None;
+                }
+                SessionOutput::Proven => return None,
+                output @ (SessionOutput::Transmit(_)
+                | SessionOutput::Event(_)
+                | SessionOutput::Deliver(_)) => {
+                    out.extend(Output::of(output));
+                    return None;
+                }
+            }
+        }
+        Some(wake.unwrap_or(now + RETRY_MAX))
+    }
+
+    /// The session in use.
+    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
+        self.session.as_mut()
+    }
+
+    /// The session in use and what is remembered beyond it.
+    pub(super) fn session_and_progress(&mut self) -> (Option<&mut Session>, &mut Progress) {
+        (self.session.as_mut(), &mut self.progress)
+    }
+
+    /// Ends the session in order, because this rover stops.
+    pub(super) fn close(&mut self, out: &mut Vec<Output>) {
+        self.pending = None;
+        self.presence = None;
+        if let Some(mut session) = self.session.take() {
+            out.extend(session.transport.close().into_iter().map(Output::Transmit));
+        }
+    }
+
+    fn offers(&self, identity: &Identity) -> bool {
+        identity.rover_id.as_bytes() < self.id.as_bytes()
+    }
+
+    /// When the next attempt is due; `None` while none is wanted.
+    fn attempt_due(&self, identity: &Identity) -> Option<Instant> {
+        let presence = self.presence?;
+        let has_session =
+            self.session.as_ref().is_some_and(|session| session.peer_instance == presence.instance);
+        if has_session || self.pending.is_some() {
+            return None;
+        }
+        if self.offers(identity) {
+            return Some(self.next_attempt);
+        }
+        Some(self.next_attempt.max(presence.since + OFFER_PATIENCE))
+    }
+
+    fn try_to_offer(
+        &mut self,
+        identity: &Identity,
+        addresses: &[SocketAddr],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(presence) = self.presence else { return };
+        let made = Transport::offer(&identity.certificate, addresses, now);
+        if let Some(offer) = self.begin(made, presence.instance, identity, now, out) {
+            self.next_attempt = now + self.pause(RETRY_MAX);
+            out.push(self.signal(Signal::Offer(offer)));
+        }
+    }
+
+    /// Begins a session in place of the one being made; returns the description to be sent.
+    fn begin(
+        &mut self,
+        made: Result<(Transport, String), TransportError>,
+        instance: Uuid,
+        identity: &Identity,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Option<String> {
+        let (mut transport, description) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.give_up(error.to_string(), RETRY_MAX, now);
+                return None;
+            }
+        };
+        let shown = transport.remote_fingerprint().map(|(_, text)| text);
+        if shown.is_some() && !identity.admits_fingerprint(&self.id, shown.as_deref()) {
+            self.refuse(wrong_fingerprint(shown), now, out);
+            return None;
+        }
+        log::debug!("session being made: peer={} instance={instance}", self.id);
+        self.pending = Some(Session::new(&self.id, instance, transport, now));
+        Some(description)
+    }
+
+    /// Puts a proven session in the place of the former one.
+    fn establish(&mut self, session: Session, now: Instant, out: &mut Vec<Output>) {
+        self.end("replaced by a new session".to_owned(), out);
+        log::info!(
+            "connected: peer={} authenticated={} setup={:.3}s",
+            self.id,
+            session.authenticated,
+            now.saturating_duration_since(session.started).as_secs_f64(),
+        );
+        self.session = Some(session);
+        self.reason.clear();
+        out.push(Output::Event(Event::PeerConnected { peer: self.id.clone() }));
+    }
+
+    /// Ends the session in use.
+    fn end(&mut self, reason: String, out: &mut Vec<Output>) {
+        let Some(session) = self.session.take() else { return };
+        log::warn!("disconnected: peer={}: {reason}", self.id);
+        self.totals.add(&session);
+        for (id, _) in session.incoming.topics() {
+            out.push(Output::Event(Event::RouteClosed { peer: self.id.clone(), id }));
+        }
+        self.reason.clone_from(&reason);
+        out.push(Output::Event(Event::PeerDisconnected { peer: self.id.clone(), reason }));
+    }
+
+    /// Ends an attempt; the next one follows after a pause of at most `longest`.
+    fn give_up(&mut self, reason: String, longest: Duration, now: Instant) {
+        self.pending = None;
+        if reason != self.reason {
+            log::warn!("no session: peer={}: {reason}", self.id);
+        }
+        self.reason = reason;
+        self.next_attempt = now + if longest > RETRY_MAX { longest } else { self.pause(longest) };
+    }
+
+    /// Ends an attempt because the peer may not come in.
+    fn refuse(&mut self, reason: String, now: Instant, out: &mut Vec<Output>) {
+        out.push(self.signal(Signal::Hangup(reason.clone())));
+        out.push(Output::Event(Event::PeerRefused {
+            peer: self.id.clone(),
+            reason: reason.clone(),
+        }));
+        self.give_up(format!("refused: {reason}"), RETRY_REFUSED, now);
+    }
+
+    fn pause(&mut self, longest: Duration) -> Duration {
+        let doubled = RETRY_MIN.saturating_mul(1 << self.attempts.min(10));
+        self.attempts = self.attempts.saturating_add(1);
+        doubled.min(longest).mul_f64(0.75 + 0.5 * self.jitter.f64())
+    }
+
+    fn signal(&self, signal: Signal) -> Output {
+        Output::Signal { to: self.id.clone(), signal }
+    }
+
+    /// What is known of the peer.
+    pub(super) fn snapshot(&self, outbox: &Outbox, now: Instant) -> PeerSnapshot {
+        let mut totals = Totals { ..self.totals };
+        let mut routes = Vec::new();
+        if let Some(session) = &self.session {
+            totals.add(session);
+            routes = route_snapshots(session, outbox);
+        }
+        let state = match (&self.session, &self.pending) {
+            (Some(_), _) => PeerState::Connected,
+            (None, Some(_)) => PeerState::Connecting,
+            (None, None) => PeerState::Down,
+        };
+        let paths = self.session.as_ref().map(|session| &session.transport.paths);
+        PeerSnapshot {
+            peer: self.id.clone(),
+            state,
+            authenticated: self.session.as_ref().is_some_and(|session| session.authenticated),
+            reason: self.reason.clone(),
+            connected_since: self.session.as_ref().and_then(|session| session.proven_since),
+            time_since_received: paths.map_or(f64::NAN, |paths| paths.time_since_received(now)),
+            bytes_sent: totals.bytes_sent,
+            bytes_received: totals.bytes_received,
+            messages_sent: totals.messages_sent,
+            messages_received: totals.messages_received,
+            messages_dropped: totals.messages_dropped,
+            buffered_bytes: self
+                .session
+                .as_ref()
+                .map_or(0, |session| session.outgoing.waiting() as u64),
+            routes,
+            paths: paths.map(|paths| paths.snapshot(now)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, session: &Session) {
+        let (sent, received) = session.transport.paths.bytes();
+        self.bytes_sent += sent;
+        self.bytes_received += received;
+        for (_, topic) in session.outgoing.topics() {
+            self.messages_sent += topic.messages;
+            self.messages_dropped += topic.dropped();
+        }
+        for (_, topic) in session.incoming.topics() {
+            self.messages_received += topic.messages;
+            self.messages_dropped += topic.dropped_queue + topic.dropped_oversize;
+        }
+    }
+}
+
+fn wrong_fingerprint(shown: Option<String>) -> String {
+    format!(
+        "its certificate is not the one pinned in peer_fingerprints; it shows {}",
+        shown.as_deref().unwrap_or("none")
+    )
+}
+
+fn route_snapshots(session: &Session, outbox: &Outbox) -> Vec<RouteSnapshot> {
+    let outgoing = session.outgoing.topics().map(|(id, topic)| {
+        let (open, remark) = match &topic.answer {
+            Answer::Accepted => (true, String::new()),
+            Answer::Awaited => (false, "not answered by the peer yet".to_owned()),
+            Answer::Refused(refusal) => (false, refusal.text.clone()),
+        };
+        RouteSnapshot {
+            id,
+            direction: RouteDirection::Send,
+            topic: topic.offer.topic.clone(),
+            type_name: topic.offer.type_name.clone(),
+            open,
+            remark,
+            messages: topic.messages,
+            bytes: topic.bytes,
+            dropped_queue: topic.dropped(),
+            dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
+        }
+    });
+    let incoming = session.incoming.topics().map(|(id, topic)| {
+        let (open, remark) = match &topic.state {
+            IncomingState::Accepted(_) => (true, String::new()),
+            IncomingState::Awaited => (false, "not answered yet".to_owned()),
+            IncomingState::Refused(refusal) => (false, refusal.text.clone()),
+        };
+        RouteSnapshot {
+            id,
+            direction: RouteDirection::Receive,
+            topic: topic.offer.topic.clone(),
+            type_name: topic.offer.type_name.clone(),
+            open,
+            remark,
+            messages: topic.messages,
+            bytes: topic.bytes,
+            dropped_queue: topic.dropped_queue,
+            dropped_oversize: topic.dropped_oversize,
+        }
+    });
+    outgoing.chain(incoming).collect()
+}

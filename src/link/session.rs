@@ -1,0 +1,343 @@
+//! The session with one peer: a connection, the proof of who is at its other end, and the topics
+//! that cross it.
+
+use std::time::Instant;
+
+use str0m::Input;
+use uuid::Uuid;
+
+use super::control::{Control, Hello, PROTOCOL_VERSION};
+use super::event::{Event, IncomingMessage};
+use super::identity::Identity;
+use super::incoming::{Incoming, Offer, Progress};
+use super::outbox::{Numbered, Offered, Outbox};
+use super::outgoing::{Answer, Outgoing};
+use super::proof::{self, Party};
+use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
+use super::transport::{Transmit, Transport, TransportOutput};
+use crate::config::Delivery;
+use crate::wire::Fragment;
+
+/// What a session puts out.
+#[derive(Debug)]
+pub(super) enum SessionOutput {
+    /// Nothing more to do before this moment.
+    Timeout(Instant),
+    /// A datagram for the network.
+    Transmit(Transmit),
+    /// The peer is who it says.
+    Proven,
+    /// The peer may not come in, and why.
+    Refused(String),
+    /// Something for the application.
+    Event(Event),
+    /// A complete message.
+    Deliver(IncomingMessage),
+    /// The session is over, and why.
+    Ended(String),
+}
+
+/// A session with a peer.
+pub(super) struct Session {
+    peer: String,
+    /// The peer's instance, as signaling named it; its hello has to name the same.
+    pub(super) peer_instance: Uuid,
+    pub(super) transport: Transport,
+    pub(super) started: Instant,
+    pub(super) proven_since: Option<Instant>,
+    /// Did the peer prove the fleet key? `false` too where none is configured.
+    pub(super) authenticated: bool,
+    pub(super) outgoing: Outgoing,
+    pub(super) incoming: Incoming,
+    /// A fragment that SCTP had no room for.
+    stalled: Option<(Delivery, Vec<u8>)>,
+}
+
+impl Session {
+    pub(super) fn new(peer: &str, peer_instance: Uuid, transport: Transport, now: Instant) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            peer_instance,
+            transport,
+            started: now,
+            proven_since: None,
+            authenticated: false,
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            stalled: None,
+        }
+    }
+
+    /// Takes a datagram or the time. To be followed by [`Session::poll`] until it says `Timeout`.
+    pub(super) fn handle_input(&mut self, input: Input<'_>) {
+        self.transport.handle_input(input);
+    }
+
+    /// Offers a topic to the peer, if it admits the peer; else takes it back.
+    pub(super) fn offer_route(&mut self, id: RouteId, offered: &Offered) {
+        if self.proven_since.is_none() {
+            return;
+        }
+        if !offered.route.peers.admits(&self.peer) {
+            if self.outgoing.withdraw(id) {
+                self.send(&Control::RouteWithdrawn { id });
+            }
+            return;
+        }
+        self.outgoing.offer(id, offered);
+        self.send(&Control::Route {
+            id,
+            revision: offered.revision,
+            offer: offered.route.offer.clone(),
+        });
+    }
+
+    /// Queues a message of a topic of ours.
+    pub(super) fn push(&mut self, id: RouteId, message: &Numbered) {
+        self.outgoing.push(id, message.clone());
+    }
+
+    /// Passes on what the application said to an offered topic. Returns how messages of the topic
+    /// will come, if it is now open.
+    pub(super) fn handle_answer(
+        &mut self,
+        id: RouteId,
+        answer: Result<IncomingLimits, Refusal>,
+        progress: &mut Progress,
+    ) -> Option<Delivery> {
+        let (topic, revision) = self.incoming.handle_answer(id, answer.clone(), progress)?;
+        let delivery = topic.offer.delivery;
+        match answer {
+            Ok(_) => {
+                self.send(&Control::RouteAccepted { id, revision });
+                Some(delivery)
+            }
+            Err(refusal) => {
+                self.send(&Control::RouteRefused { id, revision, refusal });
+                None
+            }
+        }
+    }
+
+    /// The next thing to do.
+    pub(super) fn poll(
+        &mut self,
+        identity: &Identity,
+        outbox: &Outbox,
+        progress: &mut Progress,
+        now: Instant,
+    ) -> SessionOutput {
+        loop {
+            match self.transport.poll() {
+                TransportOutput::Timeout(at) => {
+                    if !self.write_next(identity.epoch, now) {
+                        return SessionOutput::Timeout(at);
+                    }
+                }
+                TransportOutput::Transmit(transmit) => return SessionOutput::Transmit(transmit),
+                TransportOutput::Opened => self.send_hello(identity),
+                TransportOutput::Control(bytes) => {
+                    if let Some(output) =
+                        self.handle_control(&bytes, identity, outbox, progress, now)
+                    {
+                        return output;
+                    }
+                }
+                TransportOutput::Fragment(bytes) => {
+                    if let Some(message) = self.handle_fragment(&bytes, progress) {
+                        return SessionOutput::Deliver(message);
+                    }
+                }
+                TransportOutput::Ended(reason) => return SessionOutput::Ended(reason),
+            }
+        }
+    }
+
+    /// Hands the next fragment to SCTP; `false` if there is none or no room for it.
+    fn write_next(&mut self, epoch: u32, now: Instant) -> bool {
+        let next = self.stalled.take().or_else(|| self.outgoing.next_fragment(epoch, now));
+        let Some((delivery, fragment)) = next else { return false };
+        let written = self.transport.write_fragment(delivery, &fragment);
+        if !written {
+            self.stalled = Some((delivery, fragment));
+        }
+        written
+    }
+
+    fn send(&mut self, control: &Control) {
+        match serde_json::to_string(control) {
+            Ok(text) => self.transport.send_control(text),
+            Err(error) => log::error!("control message not sent: peer={}: {error}", self.peer),
+        }
+    }
+
+    fn send_hello(&mut self, identity: &Identity) {
+        let proof = identity.fleet_key.as_ref().and_then(|key| {
+            let (local, (remote, _)) =
+                (self.transport.local_fingerprint(), self.transport.remote_fingerprint()?);
+            let (own, peer) = self.parties(identity, &local, &remote);
+            Some(proof::prove(key, &own, &peer))
+        });
+        self.send(&Control::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            rover_id: identity.rover_id.clone(),
+            instance: identity.instance,
+            epoch: identity.epoch,
+            proof,
+        }));
+    }
+
+    /// The two sides of this session: this rover, and the peer.
+    fn parties<'a>(
+        &'a self,
+        identity: &'a Identity,
+        local_fingerprint: &'a [u8],
+        remote_fingerprint: &'a [u8],
+    ) -> (Party<'a>, Party<'a>) {
+        let own = Party {
+            rover_id: &identity.rover_id,
+            instance: identity.instance,
+            fingerprint: local_fingerprint,
+        };
+        let peer = Party {
+            rover_id: &self.peer,
+            instance: self.peer_instance,
+            fingerprint: remote_fingerprint,
+        };
+        (own, peer)
+    }
+
+    fn handle_control(
+        &mut self,
+        bytes: &[u8],
+        identity: &Identity,
+        outbox: &Outbox,
+        progress: &mut Progress,
+        now: Instant,
+    ) -> Option<SessionOutput> {
+        let control = match serde_json::from_slice(bytes) {
+            Ok(control) => control,
+            Err(error) => {
+                log::warn!("control message passed over: peer={}: {error}", self.peer);
+                return None;
+            }
+        };
+        if let Control::Hello(hello) = control {
+            return self.handle_hello(&hello, identity, outbox, progress, now);
+        }
+        if self.proven_since.is_none() {
+            return Some(SessionOutput::Refused("it spoke before its hello".to_owned()));
+        }
+        match control {
+            Control::Route { id, revision, offer } => {
+                self.handle_route(id, revision, offer, progress)
+            }
+            Control::RouteAccepted { id, revision } => {
+                self.outgoing.handle_answer(id, revision, Answer::Accepted)?;
+                for sample in outbox.get(id).map(Offered::history).unwrap_or_default() {
+                    self.outgoing.push(id, sample);
+                }
+                Some(SessionOutput::Event(Event::RouteOpened { peer: self.peer.clone(), id }))
+            }
+            Control::RouteRefused { id, revision, refusal } => {
+                self.outgoing.handle_answer(id, revision, Answer::Refused(refusal.clone()))?;
+                let peer = self.peer.clone();
+                Some(SessionOutput::Event(Event::RouteRefused { peer, id, refusal }))
+            }
+            Control::RouteWithdrawn { id } => self
+                .incoming
+                .withdraw(id)
+                .then(|| SessionOutput::Event(Event::RouteClosed { peer: self.peer.clone(), id })),
+            Control::Hello(_) | Control::Unknown => None,
+        }
+    }
+
+    fn handle_hello(
+        &mut self,
+        hello: &Hello,
+        identity: &Identity,
+        outbox: &Outbox,
+        progress: &mut Progress,
+        now: Instant,
+    ) -> Option<SessionOutput> {
+        if self.proven_since.is_some() {
+            return None;
+        }
+        if let Err(reason) = self.check_hello(hello, identity) {
+            return Some(SessionOutput::Refused(reason));
+        }
+        self.proven_since = Some(now);
+        self.authenticated = identity.fleet_key.is_some();
+        progress.enter(hello.epoch);
+        for (id, offered) in outbox.topics() {
+            if offered.route.peers.admits(&self.peer) {
+                self.offer_route(id, offered);
+            }
+        }
+        Some(SessionOutput::Proven)
+    }
+
+    fn check_hello(&mut self, hello: &Hello, identity: &Identity) -> Result<(), String> {
+        if hello.version != PROTOCOL_VERSION {
+            return Err(format!(
+                "it speaks version {} of the protocol, this rover version {PROTOCOL_VERSION}; \
+                 install the same rover_link on both",
+                hello.version
+            ));
+        }
+        if hello.rover_id != self.peer || hello.instance != self.peer_instance {
+            return Err(format!("it says it is {}, which signaling did not", hello.rover_id));
+        }
+        let Some(key) = &identity.fleet_key else { return Ok(()) };
+        let Some(proof) = &hello.proof else {
+            return Err("it has no fleet key; set ROVER_LINK_FLEET_KEY there".to_owned());
+        };
+        let local = self.transport.local_fingerprint();
+        let Some((remote, _)) = self.transport.remote_fingerprint() else {
+            return Err("it has no certificate".to_owned());
+        };
+        let (own, peer) = self.parties(identity, &local, &remote);
+        if proof::is_proven(key, &peer, &own, proof) {
+            return Ok(());
+        }
+        Err("its proof of the fleet key does not hold: ROVER_LINK_FLEET_KEY differs there, or \
+             somebody between the two rovers has exchanged their certificates"
+            .to_owned())
+    }
+
+    fn handle_route(
+        &mut self,
+        id: RouteId,
+        revision: u32,
+        offer: RouteOffer,
+        progress: &mut Progress,
+    ) -> Option<SessionOutput> {
+        match self.incoming.handle_offer(id, revision, offer.clone(), progress) {
+            Offer::Ask => {
+                let peer = self.peer.clone();
+                Some(SessionOutput::Event(Event::RouteOffered { peer, id, offer }))
+            }
+            Offer::Refuse(refusal) => {
+                self.send(&Control::RouteRefused { id, revision, refusal });
+                None
+            }
+        }
+    }
+
+    fn handle_fragment(
+        &mut self,
+        bytes: &[u8],
+        progress: &mut Progress,
+    ) -> Option<IncomingMessage> {
+        self.proven_since?;
+        let fragment = match Fragment::decode(bytes) {
+            Ok(fragment) => fragment,
+            Err(error) => {
+                log::debug!("fragment passed over: peer={}: {error}", self.peer);
+                return None;
+            }
+        };
+        let (id, topic, data) = self.incoming.handle_fragment(&self.peer, fragment, progress)?;
+        Some(IncomingMessage { peer: self.peer.clone(), id, topic: topic.name.clone(), data })
+    }
+}

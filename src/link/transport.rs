@@ -1,0 +1,429 @@
+//! The WebRTC connection under a session: the only place that touches str0m.
+//!
+//! It is negotiated through signaling (SDP, with SNAP so that SCTP needs no handshake of
+//! its own) and carries three data channels whose ids both sides know beforehand. It knows
+//! nothing of rovers, topics or proofs; [`super::session`] does.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::config::Fingerprint;
+use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
+
+use super::path::Paths;
+use crate::config::Delivery;
+
+/// Candidates that a peer may name, as many as a rover with four radios has, twice over.
+const MAX_REMOTE_CANDIDATES: usize = 16;
+
+/// How often str0m reports the round trip of its selected pair.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Control messages that may wait for the peer: what it takes to answer all the routes that a
+/// peer may offer while all of ours are offered.
+const MAX_UNSENT_CONTROL: usize = 3 * super::incoming::MAX_ROUTES;
+
+/// Why a session could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum TransportError {
+    /// The peer's session description cannot be read.
+    #[error("the session description cannot be read: {0}")]
+    Description(String),
+    /// str0m refused it.
+    #[error(transparent)]
+    Rtc(#[from] str0m::RtcError),
+}
+
+/// What a session puts out.
+#[derive(Debug)]
+pub(super) enum TransportOutput {
+    /// Nothing more to do before this moment.
+    Timeout(Instant),
+    /// A datagram for the network.
+    Transmit(Transmit),
+    /// DTLS is up and the control channel is open.
+    Opened,
+    /// A control message, as it arrived.
+    Control(Vec<u8>),
+    /// A fragment, as it arrived.
+    Fragment(Vec<u8>),
+    /// The connection is over, and why.
+    Ended(String),
+}
+
+/// A DTLS certificate with its key, DER.
+pub use str0m::config::DtlsCert as Certificate;
+
+/// Makes a self-signed certificate. `None` where the crypto library has no randomness.
+pub fn generate_certificate() -> Option<Certificate> {
+    str0m::crypto::from_feature_flags().dtls_provider.generate_certificate()
+}
+
+/// SHA-256 of a certificate as session descriptions and `peer_fingerprints` write it.
+pub fn fingerprint(certificate: &Certificate) -> String {
+    let bytes =
+        str0m::crypto::from_feature_flags().sha256_provider.sha256(&certificate.certificate);
+    Fingerprint { hash_func: "sha-256".to_owned(), bytes: bytes.to_vec() }.to_string()
+}
+
+/// A datagram to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Local address whose socket sends it.
+    pub source: SocketAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// UDP payload.
+    pub contents: Vec<u8>,
+}
+
+/// One WebRTC connection.
+pub(super) struct Transport {
+    rtc: Rtc,
+    offer: Option<SdpPendingOffer>,
+    control: ChannelId,
+    reliable: ChannelId,
+    latest: ChannelId,
+    is_connected: bool,
+    is_control_open: bool,
+    opened_told: bool,
+    remote_candidates: usize,
+    unsent_control: VecDeque<String>,
+    ended: Option<String>,
+    pub(super) paths: Paths,
+}
+
+impl Transport {
+    /// Begins a connection as the one that offers. Returns it with the SDP offer.
+    pub(super) fn offer(
+        certificate: &Certificate,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) -> Result<(Self, String), TransportError> {
+        let mut rtc = new_rtc(certificate, addresses, now);
+        let mut changes = rtc.sdp_api();
+        let channels = channel_configs().map(|config| changes.add_channel_with_config(config));
+        let Some((offer, pending)) = changes.apply() else {
+            return Err(TransportError::Description("nothing to offer".to_owned()));
+        };
+        let session = Self::new(rtc, Some(pending), channels);
+        Ok((session, offer.to_sdp_string()))
+    }
+
+    /// Begins a connection as the one that answers. Returns it with the SDP answer.
+    pub(super) fn answer(
+        certificate: &Certificate,
+        addresses: &[SocketAddr],
+        offer: &str,
+        now: Instant,
+    ) -> Result<(Self, String), TransportError> {
+        let (offer, candidates) = split_candidates(offer);
+        let offer = SdpOffer::from_sdp_string(&offer)
+            .map_err(|error| TransportError::Description(error.to_string()))?;
+        let mut rtc = new_rtc(certificate, addresses, now);
+        let answer = rtc.sdp_api().accept_offer(offer)?;
+        let channels = channel_configs().map(|config| rtc.direct_api().create_data_channel(config));
+        let mut session = Self::new(rtc, None, channels);
+        session.add_remote_candidates(&candidates);
+        Ok((session, answer.to_sdp_string()))
+    }
+
+    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: [ChannelId; 3]) -> Self {
+        let [control, reliable, latest] = channels;
+        Self {
+            rtc,
+            offer,
+            control,
+            reliable,
+            latest,
+            is_connected: false,
+            is_control_open: false,
+            opened_told: false,
+            remote_candidates: 0,
+            unsent_control: VecDeque::new(),
+            ended: None,
+            paths: Paths::default(),
+        }
+    }
+
+    /// Takes the answer to our offer.
+    pub(super) fn handle_answer(&mut self, answer: &str) -> Result<(), TransportError> {
+        let Some(pending) = self.offer.take() else { return Ok(()) };
+        let (answer, candidates) = split_candidates(answer);
+        let answer = SdpAnswer::from_sdp_string(&answer)
+            .map_err(|error| TransportError::Description(error.to_string()))?;
+        self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.add_remote_candidates(&candidates);
+        Ok(())
+    }
+
+    /// Adds a local address; returns the candidate that the peer has to be told.
+    pub(super) fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
+        let candidate = Candidate::host(address, "udp").ok()?;
+        self.rtc.add_local_candidate(candidate).map(Candidate::to_sdp_string)
+    }
+
+    /// Forgets a local address that has gone.
+    pub(super) fn remove_local_address(&mut self, address: SocketAddr) {
+        if let Ok(candidate) = Candidate::host(address, "udp") {
+            self.rtc.direct_api().invalidate_candidate(&candidate);
+        }
+    }
+
+    /// Takes a candidate of the peer's.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people. The session goes on without it.
+    pub(super) fn handle_candidate(&mut self, text: &str) -> Result<(), String> {
+        if self.remote_candidates >= MAX_REMOTE_CANDIDATES {
+            return Err(format!("more than {MAX_REMOTE_CANDIDATES} candidates"));
+        }
+        let text = text.strip_prefix("a=").unwrap_or(text);
+        let candidate = Candidate::from_sdp_string(text).map_err(|error| error.to_string())?;
+        let address = candidate.addr();
+        if !may_be_sent_to(address) {
+            return Err(format!("{address} is no unicast address of a peer"));
+        }
+        self.remote_candidates += 1;
+        self.rtc.add_remote_candidate(candidate);
+        Ok(())
+    }
+
+    fn add_remote_candidates(&mut self, candidates: &[String]) {
+        for text in candidates {
+            if let Err(error) = self.handle_candidate(text) {
+                log::debug!("candidate passed over: {error}: {text}");
+            }
+        }
+    }
+
+    /// SHA-256 of our certificate.
+    pub(super) fn local_fingerprint(&mut self) -> Vec<u8> {
+        self.rtc.direct_api().local_dtls_fingerprint().bytes.clone()
+    }
+
+    /// The peer's certificate as its session description names it: digest and `sha-256 AB:CD:…`.
+    /// str0m ends the session if the certificate that the peer then shows is another.
+    pub(super) fn remote_fingerprint(&mut self) -> Option<(Vec<u8>, String)> {
+        let api = self.rtc.direct_api();
+        api.remote_dtls_fingerprint().map(|print| (print.bytes.clone(), print.to_string()))
+    }
+
+    /// Does this datagram belong here?
+    pub(super) fn accepts(&self, input: &Input<'_>) -> bool {
+        self.rtc.accepts(input)
+    }
+
+    /// Takes a datagram or the time. To be followed by [`Transport::poll`] until it says `Timeout`.
+    pub(super) fn handle_input(&mut self, input: Input<'_>) {
+        if let Err(error) = self.rtc.handle_input(input) {
+            log::debug!("session passes over a datagram: {error}");
+        }
+    }
+
+    /// Queues a control message.
+    pub(super) fn send_control(&mut self, message: String) {
+        if self.unsent_control.len() >= MAX_UNSENT_CONTROL {
+            self.ended.get_or_insert_with(|| "the peer does not take control messages".to_owned());
+            return;
+        }
+        self.unsent_control.push_back(message);
+    }
+
+    /// Hands a fragment to SCTP; `false` if it has no room now. To be followed by
+    /// [`Transport::poll`] until it says `Timeout`.
+    pub(super) fn write_fragment(&mut self, delivery: Delivery, fragment: &[u8]) -> bool {
+        let channel = match delivery {
+            Delivery::Reliable => self.reliable,
+            Delivery::Latest => self.latest,
+        };
+        self.write(channel, fragment)
+    }
+
+    fn write(&mut self, channel: ChannelId, data: &[u8]) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        match self.rtc.channel(channel).map(|mut channel| channel.write(true, data)) {
+            Some(Ok(written)) => written,
+            Some(Err(error)) => {
+                self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Is the session up?
+    pub(super) fn is_open(&self) -> bool {
+        self.is_connected && self.is_control_open && self.ended.is_none()
+    }
+
+    /// Ends the connection in order; returns the datagrams that tell the peer.
+    pub(super) fn close(&mut self) -> Vec<Transmit> {
+        if let Err(error) = self.rtc.close() {
+            log::debug!("connection not closed in order: {error}");
+        }
+        let mut farewell = Vec::new();
+        loop {
+            match self.poll() {
+                TransportOutput::Transmit(transmit) => farewell.push(transmit),
+                TransportOutput::Timeout(_) | TransportOutput::Ended(_) => return farewell,
+                TransportOutput::Opened
+                | TransportOutput::Control(_)
+                | TransportOutput::Fragment(_) => {}
+            }
+        }
+    }
+
+    /// The next thing to do.
+    pub(super) fn poll(&mut self) -> TransportOutput {
+        loop {
+            if let Some(reason) = self.ended.clone() {
+                return TransportOutput::Ended(reason);
+            }
+            if self.is_open() && !self.opened_told {
+                self.opened_told = true;
+                return TransportOutput::Opened;
+            }
+            match self.rtc.poll_output() {
+                Ok(str0m::Output::Timeout(at)) => {
+                    if !self.write_control() {
+                        return TransportOutput::Timeout(at);
+                    }
+                }
+                Ok(str0m::Output::Transmit(transmit)) => {
+                    let transmit = Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        contents: transmit.contents.into(),
+                    };
+                    self.paths.handle_sent(&transmit);
+                    return TransportOutput::Transmit(transmit);
+                }
+                Ok(str0m::Output::Event(event)) => {
+                    if let Some(output) = self.handle_event(event) {
+                        return output;
+                    }
+                }
+                Err(error) => self.ended = Some(error.to_string()),
+            }
+        }
+    }
+
+    /// Hands the next control message to SCTP; `false` if there is none or no room for it.
+    fn write_control(&mut self) -> bool {
+        let Some(message) = self.unsent_control.pop_front() else { return false };
+        let written = self.write(self.control, message.as_bytes());
+        if !written {
+            self.unsent_control.push_front(message);
+        }
+        written
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "str0m's events are mostly about media")]
+    fn handle_event(&mut self, event: str0m::Event) -> Option<TransportOutput> {
+        match event {
+            str0m::Event::Connected => self.is_connected = true,
+            str0m::Event::ChannelOpen(id, _) if id == self.control => self.is_control_open = true,
+            str0m::Event::ChannelData(data) if data.id == self.control => {
+                return Some(TransportOutput::Control(data.data));
+            }
+            str0m::Event::ChannelData(data) => return Some(TransportOutput::Fragment(data.data)),
+            str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                self.ended = Some("no path answers".to_owned());
+            }
+            str0m::Event::Closed => self.ended = Some("the peer closed the session".to_owned()),
+            str0m::Event::PeerStats(statistics) => {
+                let pair = statistics.selected_candidate_pair;
+                if let Some(time) = pair.and_then(|pair| pair.current_round_trip_time) {
+                    self.paths.handle_round_trip(time);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) -> Rtc {
+    let mut rtc = RtcConfig::new()
+        .clear_codecs()
+        .set_dtls_cert(certificate.clone())
+        .set_snap_enabled(true)
+        .set_stats_interval(Some(STATISTICS_INTERVAL))
+        .build(now);
+    for address in addresses {
+        match Candidate::host(*address, "udp") {
+            Ok(candidate) => {
+                rtc.add_local_candidate(candidate);
+            }
+            Err(error) => log::debug!("no candidate: address={address}: {error}"),
+        }
+    }
+    rtc
+}
+
+/// The channels, with ids that both sides know, so that none has to be opened on the wire.
+fn channel_configs() -> [ChannelConfig; 3] {
+    let channel = |id, label: &str, ordered| ChannelConfig {
+        label: label.to_owned(),
+        ordered,
+        negotiated: Some(id),
+        ..ChannelConfig::default()
+    };
+    // `latest` needs no order: what is older than what was delivered is dropped anyway.
+    [channel(0, "control", true), channel(1, "reliable", true), channel(2, "latest", false)]
+}
+
+/// Takes the candidates out of a session description, so that they pass the same checks as
+/// trickled ones.
+fn split_candidates(description: &str) -> (String, Vec<String>) {
+    let (candidates, rest): (Vec<&str>, Vec<&str>) =
+        description.lines().partition(|line| line.starts_with("a=candidate:"));
+    let rest = rest.iter().flat_map(|line| [line, "\r\n"]).collect();
+    (rest, candidates.into_iter().map(str::to_owned).collect())
+}
+
+/// May a peer ask us to send there? What is sent before it answers is STUN only, but even that is
+/// not to be multiplied by a network.
+fn may_be_sent_to(address: SocketAddr) -> bool {
+    let unicast = match address.ip() {
+        IpAddr::V4(ip) => !(ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified()),
+        IpAddr::V6(ip) => !(ip.is_multicast() || ip.is_unspecified()),
+    };
+    unicast && address.port() != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_taken_out_of_a_description() {
+        let text = "v=0\r\na=candidate:1 1 udp 1 10.0.0.1 5 typ host\r\na=mid:0\r\n";
+        let (rest, candidates) = split_candidates(text);
+        assert_eq!(rest, "v=0\r\na=mid:0\r\n");
+        assert_eq!(candidates, ["a=candidate:1 1 udp 1 10.0.0.1 5 typ host"]);
+    }
+
+    #[test]
+    fn only_unicast_addresses_are_sent_to() {
+        for (text, expected) in [
+            ("10.0.0.1:5", true),
+            ("[fd00::1]:5", true),
+            ("10.0.0.1:0", false),
+            ("0.0.0.0:5", false),
+            ("224.0.0.1:5", false),
+            ("255.255.255.255:5", false),
+            ("[ff02::1]:5", false),
+        ] {
+            let address = text.parse().expect("an address");
+            assert_eq!(may_be_sent_to(address), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The header of a fragment, and cutting a message into fragments.
+
+use std::time::Duration;
+
+/// Version of the framing; the first byte of each fragment.
+pub const VERSION: u8 = 1;
+
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 28;
+
+/// Payload of every fragment of a message but the last, bytes. With the header, SCTP (28) and
+/// DTLS 1.2 (37) it makes one datagram of 1117 bytes, below the 1150 that str0m may send: a larger
+/// one would be cut again by SCTP.
+pub const FRAGMENT_PAYLOAD: usize = 1024;
+
+/// Bytes that are no fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// Shorter than a header.
+    #[error("{0} bytes are too few for a fragment header of {HEADER_LEN}")]
+    Short(usize),
+    /// Another version of the framing.
+    #[error("fragment version {0}, expected {VERSION}")]
+    Version(u8),
+    /// Offset, payload and length of the message do not fit each other.
+    #[error("a fragment of {payload} bytes at offset {offset} is no part of a message of {length}")]
+    Extent {
+        /// Where it would start.
+        offset: u32,
+        /// Its bytes.
+        payload: usize,
+        /// Length of the message.
+        length: u32,
+    },
+}
+
+/// What each fragment tells about its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The sender's number of the topic.
+    pub route: u16,
+    /// Drawn by the sending node when it starts; sequences count within it.
+    pub epoch: u32,
+    /// Number of the message, from 1.
+    pub sequence: u64,
+    /// Since the message was taken from its topic, saturating at 71 minutes.
+    pub age: Duration,
+    /// Bytes of the whole message.
+    pub length: u32,
+}
+
+/// One part of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment<'a> {
+    /// The same for all fragments of a message, but for the age.
+    pub header: Header,
+    /// Where the payload belongs, a multiple of [`FRAGMENT_PAYLOAD`].
+    pub offset: u32,
+    /// The part.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Fragment<'a> {
+    /// The fragment of `message` that starts at `offset`.
+    ///
+    /// # Panics
+    /// If `offset` is beyond the message.
+    pub fn of(message: &'a [u8], offset: u32, header: Header) -> Self {
+        let rest = &message[offset as usize..];
+        Self { header, offset, payload: &rest[..rest.len().min(FRAGMENT_PAYLOAD)] }
+    }
+
+    /// Writes header and payload to the end of `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let header = &self.header;
+        let age = u32::try_from(header.age.as_micros()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&[VERSION, 0]);
+        out.extend_from_slice(&header.route.to_be_bytes());
+        out.extend_from_slice(&header.epoch.to_be_bytes());
+        out.extend_from_slice(&header.sequence.to_be_bytes());
+        out.extend_from_slice(&age.to_be_bytes());
+        out.extend_from_slice(&header.length.to_be_bytes());
+        out.extend_from_slice(&self.offset.to_be_bytes());
+        out.extend_from_slice(self.payload);
+    }
+
+    /// Reads a fragment.
+    ///
+    /// # Errors
+    /// [`WireError`] for anything that [`Fragment::encode`] does not write.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let Some((head, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+            return Err(WireError::Short(bytes.len()));
+        };
+        if head[0] != VERSION {
+            return Err(WireError::Version(head[0]));
+        }
+        let u32_at =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let header = Header {
+            route: u16::from_be_bytes([head[2], head[3]]),
+            epoch: u32_at(4),
+            sequence: u64::from(u32_at(8)) << 32 | u64::from(u32_at(12)),
+            age: Duration::from_micros(u32_at(16).into()),
+            length: u32_at(20),
+        };
+        let offset = u32_at(24);
+        // A fragment is full unless it is the last: so its place follows from its offset alone.
+        let expected =
+            header.length.checked_sub(offset).map(|rest| (rest as usize).min(FRAGMENT_PAYLOAD));
+        let aligned = (offset as usize).is_multiple_of(FRAGMENT_PAYLOAD);
+        let empty_tail = payload.is_empty() && offset > 0;
+        if expected != Some(payload.len()) || !aligned || empty_tail {
+            return Err(WireError::Extent {
+                offset,
+                payload: payload.len(),
+                length: header.length,
+            });
+        }
+        Ok(Self { header, offset, payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn header(sequence: u64, length: usize) -> Header {
+        let length = u32::try_from(length).expect("test messages are small");
+        Header { route: 7, epoch: 0xDEAD_BEEF, sequence, age: Duration::from_micros(1500), length }
+    }
+
+    #[test]
+    fn a_fragment_is_read_as_it_was_written() {
+        let message = vec![5; FRAGMENT_PAYLOAD + 3];
+        for offset in [0, FRAGMENT_PAYLOAD as u32] {
+            let fragment = Fragment::of(&message, offset, header(1 << 40, message.len()));
+            let mut bytes = Vec::new();
+            fragment.encode(&mut bytes);
+            assert_eq!(bytes.len(), HEADER_LEN + fragment.payload.len());
+            assert_eq!(Fragment::decode(&bytes), Ok(fragment));
+        }
+    }
+
+    #[test]
+    fn an_age_beyond_its_field_saturates() {
+        let old = Header { age: Duration::from_secs(3 * 3600), ..header(1, 0) };
+        let mut bytes = Vec::new();
+        Fragment::of(&[], 0, old).encode(&mut bytes);
+        let read = Fragment::decode(&bytes).expect("what encode writes can be read");
+        assert_eq!(read.header.age, Duration::from_micros(u32::MAX.into()));
+    }
+
+    #[test]
+    fn a_part_that_does_not_fit_its_message_is_refused() {
+        let mut bytes = Vec::new();
+        Fragment::of(b"abc", 0, header(1, 3)).encode(&mut bytes);
+        assert_eq!(
+            Fragment::decode(&bytes[..HEADER_LEN - 1]),
+            Err(WireError::Short(HEADER_LEN - 1))
+        );
+        bytes.push(b'd');
+        assert_eq!(
+            Fragment::decode(&bytes),
+            Err(WireError::Extent { offset: 0, payload: 4, length: 3 })
+        );
+        bytes[0] = 9;
+        assert_eq!(Fragment::decode(&bytes), Err(WireError::Version(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let mut bytes = bytes;
+            let _ = Fragment::decode(&bytes);
+            if let Some(first) = bytes.first_mut() {
+                *first = VERSION;
+            }
+            if let Ok(fragment) = Fragment::decode(&bytes) {
+                prop_assert!(fragment.offset as usize + fragment.payload.len() <= fragment.header.length as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Who gets a session with whom, and what ends it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rover_link::config::PeerFilter;
+use rover_link::link::{PeerState, Signal};
+
+use crate::world::{Setup, World};
+
+fn connected_pair() -> World {
+    let mut world = World::new(1);
+    world.start("a", &Setup::default());
+    world.start("b", &Setup::default());
+    world.run_until("a and b connect", both_connected);
+    world
+}
+
+fn both_connected(world: &World) -> bool {
+    world.is_connected("a", "b") && world.is_connected("b", "a")
+}
+
+#[test]
+fn two_rovers_connect_and_know_each_other() {
+    let mut world = World::new(1);
+    let start = world.now;
+    world.start("a", &Setup::default());
+    world.start("b", &Setup::default());
+    world.run_until("a and b connect", both_connected);
+    let took = world.now - start;
+    assert!(took < Duration::from_millis(400), "with 40 ms of signaling: {took:?}");
+    for (id, peer) in [("a", "b"), ("b", "a")] {
+        let snapshot = world.snapshot(id, peer);
+        assert_eq!(snapshot.state, PeerState::Connected);
+        assert!(snapshot.authenticated);
+        assert_eq!(snapshot.selected().unwrap().remote_address, world.address(peer));
+    }
+}
+
+#[test]
+fn the_round_trip_of_the_selected_path_is_known_after_a_while() {
+    let mut world = connected_pair();
+    world.run(Duration::from_secs(10));
+    let path = world.snapshot("a", "b").selected().unwrap().clone();
+    assert!((path.round_trip_time - 0.020).abs() < 1e-6, "{}", path.round_trip_time);
+    assert_eq!(path.round_trip_time_min, path.round_trip_time);
+    assert!(path.time_since_received < 5.0);
+}
+
+#[test]
+fn a_session_goes_on_without_signaling_and_newcomers_join_when_it_is_back() {
+    let mut world = connected_pair();
+    world.signaling_down();
+    world.start("c", &Setup::default());
+    world.run(Duration::from_secs(120));
+    assert!(both_connected(&world));
+    assert!(!world.is_connected("c", "a"));
+    world.signaling_up();
+    world.run_until("c connects to both", |world| {
+        world.is_connected("c", "a") && world.is_connected("c", "b")
+    });
+    assert!(both_connected(&world));
+}
+
+#[test]
+fn a_lossy_network_only_delays_a_session() {
+    for seed in 0..10 {
+        let mut world = World::new(seed);
+        world.loss = 0.2;
+        world.start("a", &Setup::default());
+        world.start("b", &Setup::default());
+        world.run_until("a and b connect", both_connected);
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_listed_is_refused_by_name() {
+    let nobody = Setup { peers: PeerFilter::Only(vec!["c".to_owned()]), ..Setup::default() };
+    let mut world = World::new(1);
+    world.start("a", &Setup::default());
+    world.start("b", &nobody);
+    world.run_until("b refuses a", |world| world.refusal("b", "a").is_some());
+    assert!(world.refusal("b", "a").unwrap().contains("`peers`"));
+    world.run(Duration::from_secs(10));
+    assert!(!world.is_connected("a", "b"));
+    let reason = world.snapshot("a", "b").reason;
+    assert!(reason.contains("not listed"), "a knows why: {reason}");
+}
+
+#[test]
+fn another_fleet_key_or_none_is_refused() {
+    for key in [Some("other"), None] {
+        let mut world = World::new(1);
+        world.start("a", &Setup::default());
+        world.start("b", &Setup { key, ..Setup::default() });
+        world.run_until("a refuses b", |world| world.refusal("a", "b").is_some());
+        assert!(world.refusal("a", "b").unwrap().contains("ROVER_LINK_FLEET_KEY"));
+        world.run(Duration::from_secs(60));
+        assert!(!world.is_connected("a", "b"), "key {key:?}");
+        assert!(!world.is_connected("b", "a"), "key {key:?}: b does not keep a half-open session");
+    }
+}
+
+#[test]
+fn without_a_key_on_both_sides_nobody_is_authenticated() {
+    let open = Setup { key: None, ..Setup::default() };
+    let mut world = World::new(1);
+    world.start("a", &open);
+    world.start("b", &open);
+    world.run_until("a and b connect", both_connected);
+    assert!(!world.snapshot("a", "b").authenticated);
+}
+
+#[test]
+fn a_certificate_that_is_not_the_pinned_one_is_refused() {
+    let zeros = format!("sha-256 {}", ["00"; 32].join(":"));
+    for (pinning, pinned) in [("a", "b"), ("b", "a")] {
+        let pins = BTreeMap::from([(pinned.to_owned(), zeros.clone())]);
+        let mut world = World::new(1);
+        for id in ["a", "b"] {
+            let pins = if id == pinning { pins.clone() } else { BTreeMap::new() };
+            world.start(id, &Setup { pins, ..Setup::default() });
+        }
+        world.run_until("the pin holds", |world| world.refusal(pinning, pinned).is_some());
+        assert!(world.refusal(pinning, pinned).unwrap().contains("peer_fingerprints"));
+        world.run(Duration::from_secs(60));
+        assert!(!world.is_connected(pinning, pinned));
+    }
+}
+
+#[test]
+fn a_signaling_server_that_changes_fingerprints_gets_no_session() {
+    let mut world = World::new(1);
+    world.tamper = |signal| {
+        let change = |sdp: String| {
+            let lines = sdp.lines().map(|line| match line.split_once("a=fingerprint:sha-256 ") {
+                Some(_) => format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":")),
+                None => format!("{line}\r\n"),
+            });
+            lines.collect()
+        };
+        match signal {
+            Signal::Offer(sdp) => Signal::Offer(change(sdp)),
+            Signal::Answer(sdp) => Signal::Answer(change(sdp)),
+            other => other,
+        }
+    };
+    world.start("a", &Setup::default());
+    world.start("b", &Setup::default());
+    world.run(Duration::from_secs(60));
+    assert!(!world.is_connected("a", "b"));
+    assert!(!world.is_connected("b", "a"));
+    let reason = world.snapshot("a", "b").reason;
+    assert!(!reason.is_empty(), "a says why there is no session");
+}
+
+#[test]
+fn garbage_from_the_network_and_from_signaling_changes_nothing() {
+    let mut world = connected_pair();
+    let mut random = fastrand::Rng::with_seed(3);
+    let stranger = "192.0.2.1:9".parse().unwrap();
+    for from in [stranger, world.address("b")] {
+        for _ in 0..500 {
+            let mut bytes = vec![0; random.usize(..1500)];
+            random.fill(&mut bytes);
+            world.inject("a", from, &bytes);
+        }
+    }
+    for text in ["", "v=0", "a=candidate:garbage", "\u{1F916}"] {
+        for signal in [
+            Signal::Offer(text.to_owned()),
+            Signal::Answer(text.to_owned()),
+            Signal::Candidate(text.to_owned()),
+            Signal::Hangup(text.to_owned()),
+        ] {
+            world.signal_from("a", "b", signal.clone());
+            world.signal_from("b", "a", signal);
+        }
+    }
+    world.run(Duration::from_secs(60));
+    assert!(both_connected(&world));
+    assert_eq!(world.snapshot("a", "b").state, PeerState::Connected);
+}
+
+#[test]
+fn a_rover_that_stops_in_order_is_missed_at_once() {
+    let mut world = connected_pair();
+    world.stop("b");
+    world.run(Duration::from_millis(50));
+    assert!(!world.is_connected("a", "b"));
+}
+
+#[test]
+fn a_rover_that_dies_is_missed_and_taken_back_when_it_returns() {
+    let mut world = connected_pair();
+    world.kill("b");
+    world.run_until("a misses b", |world| !world.is_connected("a", "b"));
+    world.start("b", &Setup::default());
+    world.run_until("a and b connect again", both_connected);
+}
+
+#[test]
+fn a_restart_of_either_side_gives_a_new_session_at_once() {
+    for id in ["a", "b"] {
+        let mut world = connected_pair();
+        world.start(id, &Setup::default());
+        world.run(Duration::from_secs(1));
+        assert!(both_connected(&world), "restart of {id}");
+    }
+}

@@ -1,0 +1,381 @@
+//! A world of rovers with one clock, one network and one signaling server, all of them virtual.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rover_link::config::{
+    Delivery, Durability, History, PeerFilter, QosProfile, QueueLimits, Reliability, TypeName,
+};
+use rover_link::link::{
+    Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, OutgoingMessage,
+    OutgoingRoute, Output, PeerSnapshot, PublisherId, Refusal, RefusalReason, RouteId, RouteOffer,
+    Signal, Transmit, generate_certificate,
+};
+use uuid::Uuid;
+
+/// One way through the network.
+const NETWORK_DELAY: Duration = Duration::from_millis(10);
+/// From a rover to another one through the signaling server.
+const SIGNALING_DELAY: Duration = Duration::from_millis(40);
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    rovers: BTreeMap<String, Rover>,
+    /// Who is registered; `None` while the server is down.
+    registered: Option<BTreeMap<String, Uuid>>,
+    /// By the moment of arrival, and in the order of sending.
+    in_flight: BTreeMap<(Instant, u64), InFlight>,
+    sent: u64,
+    random: fastrand::Rng,
+    /// Ratio of datagrams that get lost.
+    pub(crate) loss: f64,
+    /// Changes signals on their way.
+    pub(crate) tamper: fn(Signal) -> Signal,
+}
+
+struct Rover {
+    fleet: Fleet,
+    instance: Uuid,
+    address: SocketAddr,
+    wake: Instant,
+    events: Vec<Event>,
+    delivered: Vec<IncomingMessage>,
+    limit: Option<u32>,
+}
+
+enum InFlight {
+    Datagram(Transmit),
+    Signal { from: String, instance: Uuid, to: String, signal: Signal },
+}
+
+/// How a rover is set up.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) key: Option<&'static str>,
+    pub(crate) peers: PeerFilter,
+    pub(crate) pins: BTreeMap<String, String>,
+    /// Largest message that its application accepts; `None` refuses every route.
+    pub(crate) limit: Option<u32>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            key: Some("secret"),
+            peers: PeerFilter::All,
+            pins: BTreeMap::new(),
+            limit: Some(1 << 20),
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::now(),
+            rovers: BTreeMap::new(),
+            registered: Some(BTreeMap::new()),
+            in_flight: BTreeMap::new(),
+            sent: 0,
+            random: fastrand::Rng::with_seed(seed),
+            loss: 0.0,
+            tamper: |signal| signal,
+        }
+    }
+
+    /// Starts a rover; one of the same id is killed without a word.
+    pub(crate) fn start(&mut self, id: &str, setup: &Setup) {
+        let number = self.random.u32(..);
+        let port = self.random.u16(1024..);
+        let address = SocketAddr::from(([10, 0, 0, id.bytes().next_back().unwrap()], port));
+        let instance = Uuid::from_u128(self.random.u128(..));
+        let identity = Identity {
+            rover_id: id.to_owned(),
+            instance,
+            epoch: number,
+            certificate: generate_certificate().unwrap(),
+            fleet_key: setup.key.map(|key| FleetKey::new(key.as_bytes())),
+            peers: setup.peers.clone(),
+            peer_fingerprints: setup.pins.clone(),
+        };
+        let mut fleet = Fleet::new(identity, number.into(), self.now);
+        fleet.handle_addresses(BTreeSet::from([address]));
+        let rover = Rover {
+            fleet,
+            instance,
+            address,
+            wake: self.now,
+            events: Vec::new(),
+            delivered: Vec::new(),
+            limit: setup.limit,
+        };
+        self.kill(id);
+        self.rovers.insert(id.to_owned(), rover);
+        self.register(id);
+    }
+
+    /// Ends a rover; neither its peers nor the signaling server hear of it from the rover itself.
+    pub(crate) fn kill(&mut self, id: &str) {
+        self.rovers.remove(id);
+        if let Some(registered) = &mut self.registered
+            && registered.remove(id).is_some()
+        {
+            for other in self.rovers.values_mut() {
+                other.fleet.handle_left(id);
+            }
+        }
+    }
+
+    /// Ends a rover in order.
+    pub(crate) fn stop(&mut self, id: &str) {
+        self.rovers.get_mut(id).unwrap().fleet.close();
+        self.drain(id);
+        self.kill(id);
+    }
+
+    pub(crate) fn signaling_down(&mut self) {
+        self.registered = None;
+    }
+
+    pub(crate) fn signaling_up(&mut self) {
+        self.registered = Some(BTreeMap::new());
+        for id in self.rovers.keys().cloned().collect::<Vec<_>>() {
+            self.register(&id);
+        }
+    }
+
+    fn register(&mut self, id: &str) {
+        let Some(registered) = &mut self.registered else { return };
+        let instance = self.rovers[id].instance;
+        let present: Vec<_> = registered.iter().map(|(id, at)| (id.clone(), *at)).collect();
+        registered.insert(id.to_owned(), instance);
+        for (other, rover) in &mut self.rovers {
+            if other == id {
+                rover.fleet.handle_present(&present, self.now);
+            } else {
+                rover.fleet.handle_joined(id, instance, self.now);
+            }
+        }
+        self.drain_all();
+    }
+
+    /// Offers a topic under the number that is also its name: `/0`, `/1`, …
+    pub(crate) fn offer(&mut self, id: &str, number: u16, history: usize) {
+        self.offer_with(id, number, history, Delivery::Reliable);
+    }
+
+    pub(crate) fn offer_with(&mut self, id: &str, number: u16, history: usize, delivery: Delivery) {
+        let route = OutgoingRoute {
+            offer: RouteOffer {
+                topic: format!("/t{number}"),
+                type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
+                type_hash: "RIHS01_0".to_owned(),
+                delivery,
+                qos: QosProfile {
+                    reliability: Reliability::Reliable,
+                    durability: Durability::Volatile,
+                    history: History::KeepLast,
+                    depth: 10,
+                },
+            },
+            peers: PeerFilter::All,
+            queue: QueueLimits::default(),
+            max_message_size: 1 << 20,
+            history,
+        };
+        let command = Command::OfferRoute { id: RouteId(number), route };
+        self.rovers.get_mut(id).unwrap().fleet.handle_command(command);
+        self.drain(id);
+    }
+
+    pub(crate) fn publish(&mut self, id: &str, number: u16, data: impl Into<Bytes>) {
+        let message =
+            OutgoingMessage { id: RouteId(number), publisher: PublisherId(1), data: data.into() };
+        let now = self.now;
+        self.rovers.get_mut(id).unwrap().fleet.handle_message(message, now);
+        self.drain(id);
+    }
+
+    pub(crate) fn command(&mut self, id: &str, command: Command) {
+        self.rovers.get_mut(id).unwrap().fleet.handle_command(command);
+        self.drain(id);
+    }
+
+    /// Throws a datagram at a rover.
+    pub(crate) fn inject(&mut self, id: &str, from: SocketAddr, contents: &[u8]) {
+        let (now, rover) = (self.now, self.rovers.get_mut(id).unwrap());
+        rover.fleet.handle_datagram(rover.address, from, contents, now);
+        self.drain(id);
+    }
+
+    /// A signaling server that says something in another rover's name.
+    pub(crate) fn signal_from(&mut self, from: &str, to: &str, signal: Signal) {
+        let (instance, now) = (self.rovers[from].instance, self.now);
+        self.rovers.get_mut(to).unwrap().fleet.handle_signal(from, instance, signal, now);
+        self.drain(to);
+    }
+
+    /// Cuts the network, or mends it.
+    pub(crate) fn cut(&mut self, cut: bool) {
+        self.loss = if cut { 1.0 } else { 0.0 };
+    }
+
+    pub(crate) fn address(&self, id: &str) -> SocketAddr {
+        self.rovers[id].address
+    }
+
+    /// The events of a rover so far, but the offers of routes.
+    pub(crate) fn events(&self, id: &str) -> &[Event] {
+        &self.rovers[id].events
+    }
+
+    pub(crate) fn is_connected(&self, id: &str, peer: &str) -> bool {
+        let mut connected = false;
+        for event in self.events(id) {
+            match event {
+                Event::PeerConnected { peer: of } if of == peer => connected = true,
+                Event::PeerDisconnected { peer: of, .. } if of == peer => connected = false,
+                _ => {}
+            }
+        }
+        connected
+    }
+
+    /// Why a rover refused a peer, if it did.
+    pub(crate) fn refusal(&self, id: &str, peer: &str) -> Option<&str> {
+        self.events(id).iter().find_map(|event| match event {
+            Event::PeerRefused { peer: of, reason } if of == peer => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    /// What a rover's application got so far: sender, topic, data.
+    pub(crate) fn delivered(&self, id: &str) -> Vec<(&str, &str, &[u8])> {
+        self.rovers[id]
+            .delivered
+            .iter()
+            .map(|message| (message.peer.as_str(), &*message.topic, &message.data[..]))
+            .collect()
+    }
+
+    pub(crate) fn snapshot(&self, id: &str, peer: &str) -> PeerSnapshot {
+        let peers = self.rovers[id].fleet.snapshot(self.now);
+        peers.into_iter().find(|snapshot| snapshot.peer == peer).unwrap()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Lets time pass until something holds; panics if it does not within a minute.
+    pub(crate) fn run_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = self.now + Duration::from_secs(60);
+        while !holds(self) {
+            assert!(self.step(end), "not within a minute: {what}");
+        }
+    }
+
+    /// Goes on to the next thing that happens, if that is before `end`.
+    fn step(&mut self, end: Instant) -> bool {
+        let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
+        let wake = self.rovers.values().map(|rover| rover.wake).min();
+        let Some(next) = arrival.into_iter().chain(wake).min().filter(|next| *next <= end) else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        if arrival == Some(next) {
+            if let Some((_, thing)) = self.in_flight.pop_first() {
+                self.arrive(thing);
+            }
+        } else {
+            for rover in self.rovers.values_mut().filter(|rover| rover.wake <= next) {
+                rover.fleet.handle_timeout(self.now);
+            }
+            self.drain_all();
+        }
+        true
+    }
+
+    fn arrive(&mut self, thing: InFlight) {
+        match thing {
+            InFlight::Datagram(datagram) => {
+                let to =
+                    self.rovers.iter_mut().find(|(_, rover)| rover.address == datagram.destination);
+                let Some((id, rover)) = to else { return };
+                rover.fleet.handle_datagram(
+                    datagram.destination,
+                    datagram.source,
+                    &datagram.contents,
+                    self.now,
+                );
+                let id = id.clone();
+                self.drain(&id);
+            }
+            InFlight::Signal { from, instance, to, signal } => {
+                let registered = self.registered.as_ref().is_some_and(|at| at.contains_key(&to));
+                if registered && let Some(rover) = self.rovers.get_mut(&to) {
+                    rover.fleet.handle_signal(&from, instance, signal, self.now);
+                    self.drain(&to);
+                }
+            }
+        }
+    }
+
+    fn drain_all(&mut self) {
+        for id in self.rovers.keys().cloned().collect::<Vec<_>>() {
+            self.drain(&id);
+        }
+    }
+
+    /// Takes all that a rover puts out.
+    fn drain(&mut self, id: &str) {
+        loop {
+            let rover = self.rovers.get_mut(id).unwrap();
+            match rover.fleet.poll_output(self.now) {
+                Output::Timeout(at) => {
+                    rover.wake = at;
+                    return;
+                }
+                Output::Transmit(transmit) => {
+                    if self.random.f64() >= self.loss {
+                        self.send(NETWORK_DELAY, InFlight::Datagram(transmit));
+                    }
+                }
+                Output::Signal { to, signal } => {
+                    let instance = rover.instance;
+                    if self.registered.as_ref().is_some_and(|at| at.contains_key(id)) {
+                        let (from, signal) = (id.to_owned(), (self.tamper)(signal));
+                        self.send(SIGNALING_DELAY, InFlight::Signal { from, instance, to, signal });
+                    }
+                }
+                Output::Event(Event::RouteOffered { peer, id, offer: _ }) => {
+                    let answer = rover.limit.map_or_else(
+                        || {
+                            Err(Refusal {
+                                reason: RefusalReason::NotAccepted,
+                                text: "no".to_owned(),
+                            })
+                        },
+                        |max_message_size| {
+                            Ok(IncomingLimits { queue: QueueLimits::default(), max_message_size })
+                        },
+                    );
+                    rover.fleet.handle_command(Command::AnswerRoute { peer, id, answer });
+                }
+                Output::Event(event) => rover.events.push(event),
+                Output::IncomingOpened { .. } => {}
+                Output::Deliver(message) => rover.delivered.push(message),
+            }
+        }
+    }
+
+    fn send(&mut self, delay: Duration, thing: InFlight) {
+        self.sent += 1;
+        self.in_flight.insert((self.now + delay, self.sent), thing);
+    }
+}
