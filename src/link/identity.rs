@@ -26,14 +26,3 @@ pub struct Identity {
     /// DTLS fingerprints that pin a peer's identity, by rover id: `sha-256 AB:CD:…`.
     pub peer_fingerprints: BTreeMap<String, String>,
 }
-
-impl Identity {
-    /// Is the fingerprint that a peer's session description names the pinned one, if any is?
-    pub(super) fn admits_fingerprint(&self, peer: &str, fingerprint: Option<&str>) -> bool {
-        match (self.peer_fingerprints.get(peer), fingerprint) {
-            (None, _) => true,
-            (Some(pinned), Some(shown)) => pinned.eq_ignore_ascii_case(shown),
-            (Some(_), None) => false,
-        }
-    }
-}

@@ -128,18 +128,14 @@ impl Peer {
             }
             Signal::Offer(offer) => {
                 let made = Transport::answer(&identity.certificate, addresses, &offer, now);
-                if let Some(answer) = self.begin(made, instance, identity, now, out) {
+                if let Some(answer) = self.begin(made, instance, now) {
                     out.push(self.signal(Signal::Answer(answer)));
                 }
             }
             Signal::Answer(answer) => {
                 let Some(pending) = &mut self.pending else { return };
-                let taken = pending.transport.handle_answer(&answer);
-                let shown = pending.transport.remote_fingerprint().map(|(_, text)| text);
-                if let Err(error) = taken {
+                if let Err(error) = pending.transport.handle_answer(&answer) {
                     self.give_up(error.to_string(), RETRY_MAX, now);
-                } else if !identity.admits_fingerprint(&self.id, shown.as_deref()) {
-                    self.refuse(wrong_fingerprint(shown), now, out);
                 }
             }
             Signal::Candidate(candidate) => {
@@ -348,7 +344,7 @@ impl Peer {
     ) {
         let Some(presence) = self.presence else { return };
         let made = Transport::offer(&identity.certificate, addresses, now);
-        if let Some(offer) = self.begin(made, presence.instance, identity, now, out) {
+        if let Some(offer) = self.begin(made, presence.instance, now) {
             self.next_attempt = now + self.pause(RETRY_MAX);
             out.push(self.signal(Signal::Offer(offer)));
         }
@@ -359,22 +355,15 @@ impl Peer {
         &mut self,
         made: Result<(Transport, String), TransportError>,
         instance: Uuid,
-        identity: &Identity,
         now: Instant,
-        out: &mut Vec<Output>,
     ) -> Option<String> {
-        let (mut transport, description) = match made {
+        let (transport, description) = match made {
             Ok(made) => made,
             Err(error) => {
                 self.give_up(error.to_string(), RETRY_MAX, now);
                 return None;
             }
         };
-        let shown = transport.remote_fingerprint().map(|(_, text)| text);
-        if shown.is_some() && !identity.admits_fingerprint(&self.id, shown.as_deref()) {
-            self.refuse(wrong_fingerprint(shown), now, out);
-            return None;
-        }
         log::debug!("session being made: peer={} instance={instance}", self.id);
         self.pending = Some(Session::new(&self.id, instance, transport, now));
         Some(description)
@@ -486,13 +475,6 @@ impl Totals {
             self.messages_dropped += topic.dropped_queue + topic.dropped_oversize;
         }
     }
-}
-
-fn wrong_fingerprint(shown: Option<String>) -> String {
-    format!(
-        "its certificate is not the one pinned in peer_fingerprints; it shows {}",
-        shown.as_deref().unwrap_or("none")
-    )
 }
 
 fn route_snapshots(session: &Session, outbox: &Outbox) -> Vec<RouteSnapshot> {

@@ -288,13 +288,20 @@ impl Session {
         if hello.rover_id != self.peer || hello.instance != self.peer_instance {
             return Err(format!("it says it is {}, which signaling did not", hello.rover_id));
         }
+        let local = self.transport.local_fingerprint();
+        let Some((remote, shown)) = self.transport.remote_fingerprint() else {
+            return Err("it has no certificate".to_owned());
+        };
+        if let Some(pinned) = identity.peer_fingerprints.get(&self.peer)
+            && !pinned.eq_ignore_ascii_case(&shown)
+        {
+            return Err(format!(
+                "its certificate is not the one pinned in peer_fingerprints; it shows {shown}"
+            ));
+        }
         let Some(key) = &identity.fleet_key else { return Ok(()) };
         let Some(proof) = &hello.proof else {
             return Err("it has no fleet key; set ROVER_LINK_FLEET_KEY there".to_owned());
-        };
-        let local = self.transport.local_fingerprint();
-        let Some((remote, _)) = self.transport.remote_fingerprint() else {
-            return Err("it has no certificate".to_owned());
         };
         let (own, peer) = self.parties(identity, &local, &remote);
         if proof::is_proven(key, &peer, &own, proof) {

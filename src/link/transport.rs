@@ -206,8 +206,8 @@ impl Transport {
         self.rtc.direct_api().local_dtls_fingerprint().bytes.clone()
     }
 
-    /// The peer's certificate as its session description names it: digest and `sha-256 AB:CD:…`.
-    /// str0m ends the session if the certificate that the peer then shows is another.
+    /// The certificate that the peer has shown, once DTLS is up: digest and `sha-256 AB:CD:…`.
+    /// str0m ends the connection if the session description named another.
     pub(super) fn remote_fingerprint(&mut self) -> Option<(Vec<u8>, String)> {
         let api = self.rtc.direct_api();
         api.remote_dtls_fingerprint().map(|print| (print.bytes.clone(), print.to_string()))
