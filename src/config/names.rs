@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::TypeName;
+use serde::{Deserialize, Serialize};
 
 /// A name that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,16 +13,164 @@ pub enum NameError {
         "`{0}` is no message type; write it as `package/msg/Name`, for example `std_msgs/msg/String`"
     )]
     Type(String),
+    /// Not `[a-z][a-z0-9_]*`, or too long.
+    #[error(
+        "`{0}` is no id; use a lower-case letter, then lower-case letters, digits and `_`, at most \
+         {MAX_ID_BYTES} of them"
+    )]
+    Id(String),
+    /// Not an identifier.
+    #[error("`{0}` is no topic id; use a letter, then letters, digits and `_`")]
+    TopicId(String),
+    /// Not a name that a topic can have.
+    #[error(
+        "`{0}` is no topic name; use letters, digits and `_`, parted by single `/`, no part \
+         starting with a digit, after `/` (absolute), `~/` (private) or nothing (relative)"
+    )]
+    Topic(String),
+    /// Not absolute.
+    #[error("`{0}` is no absolute topic name; start it with `/`, as in `/{{peer}}/odom`")]
+    NotAbsolute(String),
+    /// Holds something in braces that is not replaced here.
+    #[error("`{0}` holds a placeholder that is not known here; {1}")]
+    Placeholder(String, &'static str),
+    /// Not a pattern over absolute topic names.
+    #[error(
+        "`{0}` is no pattern of topic names; start it with `/`, and use letters, digits, `_`, `/`, \
+         `*`, `**` and `{{peer}}`, as in `/{{peer}}/**`"
+    )]
+    Glob(String),
+    /// Not a pattern over names of network interfaces.
+    #[error("`{0}` is no pattern of interface names; write a name like `wlan0` or `wlan*`")]
+    Interface(String),
+    /// Not a fingerprint.
+    #[error(
+        "`{0}` is no fingerprint; write `sha-256` and 32 bytes in hexadecimal, as in \
+         `sha-256 AB:CD:…`"
+    )]
+    Fingerprint(String),
+    /// Not an address of a WebSocket server.
+    #[error("`{0}` is no WebSocket address; write `ws://HOST:PORT` or `wss://HOST:PORT`")]
+    Url(String),
 }
+
+/// Longest id of a rover or fleet, bytes: it becomes one part of topic names, which have
+/// [`MAX_NAME_BYTES`] in all. The signaling server has the same limit.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// Longest absolute topic name, bytes: what `rmw` lets pass (255 less 8 for its prefixes).
+pub const MAX_NAME_BYTES: usize = 247;
 
 /// Longest part of a type name, bytes: what file systems take as a file name, with room for the
 /// parts that a library's name adds.
 const MAX_IDENTIFIER: usize = 128;
 
-pub(crate) fn is_identifier(text: &str) -> bool {
+/// Longest piece of a wrong text that an error repeats, characters.
+const MAX_QUOTED: usize = 128;
+
+/// The text as far as an error repeats it.
+pub(super) fn quoted(text: &str) -> String {
+    text.chars().take(MAX_QUOTED).collect()
+}
+
+fn is_identifier(text: &str) -> bool {
     text.len() <= MAX_IDENTIFIER
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Is this an absolute topic name that ROS would take?
+pub fn is_absolute_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && text.strip_prefix('/').is_some_and(is_path)
+}
+
+/// Parts of a name, joined by single slashes.
+fn is_path(text: &str) -> bool {
+    text.split('/').all(|part| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// Checks the id of a rover or a fleet: `[a-z][a-z0-9_]*`.
+pub(super) fn id(text: &str) -> Result<String, NameError> {
+    let is_id = text.len() <= MAX_ID_BYTES
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_id { Ok(text.to_owned()) } else { Err(NameError::Id(quoted(text))) }
+}
+
+/// Checks an entry of `topic_ids`; a dot in it would part the names of its parameters.
+pub(super) fn topic_id(text: &str) -> Result<String, NameError> {
+    if is_identifier(text) { Ok(text.to_owned()) } else { Err(NameError::TopicId(quoted(text))) }
+}
+
+/// Checks a topic name as people write it: absolute, private or relative. ROS's own substitutions
+/// (`{node}`) are refused, for the names of far rovers are derived from what is written.
+pub(super) fn topic_name(text: &str) -> Result<String, NameError> {
+    if text.contains(['{', '}']) {
+        return Err(NameError::Placeholder(quoted(text), "write the name out"));
+    }
+    let path = text.strip_prefix("~/").or_else(|| text.strip_prefix('/')).unwrap_or(text);
+    if text.len() <= MAX_NAME_BYTES && is_path(path) {
+        Ok(text.to_owned())
+    } else {
+        Err(NameError::Topic(quoted(text)))
+    }
+}
+
+/// Checks an absolute topic name in which `{peer}` stands for `rover_id`, and replaces that.
+pub(super) fn remote_name(text: &str, rover_id: &str) -> Result<String, NameError> {
+    let name = text.replace("{peer}", rover_id);
+    if name.contains(['{', '}']) {
+        return Err(NameError::Placeholder(quoted(text), "`{peer}` is the only one"));
+    }
+    if !name.starts_with('/') {
+        return Err(NameError::NotAbsolute(quoted(text)));
+    }
+    if is_absolute_name(&name) { Ok(name) } else { Err(NameError::Topic(quoted(text))) }
+}
+
+/// Checks a certificate's fingerprint, and writes it as str0m and SDP do: `sha-256 AB:CD:…`.
+pub(super) fn fingerprint(text: &str) -> Result<String, NameError> {
+    let is_byte = |part: &str| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit());
+    text.split_once(' ')
+        .filter(|(function, _)| function.eq_ignore_ascii_case("sha-256"))
+        .map(|(_, bytes)| bytes.trim())
+        .filter(|bytes| bytes.split(':').count() == 32 && bytes.split(':').all(is_byte))
+        .map(|bytes| format!("sha-256 {}", bytes.to_ascii_uppercase()))
+        .ok_or_else(|| NameError::Fingerprint(quoted(text)))
+}
+
+/// Checks the address of a WebSocket server, as far as can be told without connecting. A user name
+/// is refused: other nodes can read parameters, so secrets come from the environment.
+pub(super) fn websocket_url(text: &str) -> Result<String, NameError> {
+    let is_url = text
+        .strip_prefix("ws://")
+        .or_else(|| text.strip_prefix("wss://"))
+        .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest))
+        .is_some_and(|authority| {
+            let (host, port) = match authority.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+                _ => (authority, None),
+            };
+            !host.is_empty()
+                && !authority.contains('@')
+                && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+        });
+    if is_url && text.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(NameError::Url(quoted(text)))
+    }
+}
+
+/// A message type written `package/msg/Name`, each part an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TypeName {
+    package: String,
+    name: String,
 }
 
 impl TypeName {
@@ -38,7 +186,7 @@ impl TypeName {
             {
                 Ok(Self { package: package.to_owned(), name: name.to_owned() })
             }
-            _ => Err(NameError::Type(text.chars().take(MAX_IDENTIFIER).collect())),
+            _ => Err(NameError::Type(quoted(text))),
         }
     }
 
@@ -70,5 +218,73 @@ impl TryFrom<String> for TypeName {
 
     fn try_from(text: String) -> Result<Self, NameError> {
         Self::parse(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn topic_names_follow_the_rules_of_ros() {
+        for name in ["odom", "/odom", "~/odom", "camera/image_raw", "_hidden", "a/_b/c9"] {
+            assert_eq!(topic_name(name), Ok(name.to_owned()));
+        }
+        for name in ["", "/", "~", "~odom", "a//b", "a/", "9a", "a/9", "a b", "a-b", "ä", "//a"] {
+            assert_eq!(topic_name(name), Err(NameError::Topic(name.to_owned())), "{name}");
+        }
+        assert!(matches!(topic_name("{node}/odom"), Err(NameError::Placeholder(..))));
+    }
+
+    #[test]
+    fn a_remote_name_is_absolute_once_the_peer_is_put_in() {
+        assert_eq!(remote_name("/{peer}/odom", "rover_a"), Ok("/rover_a/odom".to_owned()));
+        assert!(matches!(remote_name("{peer}/odom", "rover_a"), Err(NameError::NotAbsolute(_))));
+        assert!(matches!(remote_name("/{me}/odom", "rover_a"), Err(NameError::Placeholder(..))));
+        assert!(matches!(remote_name("/odom/", "rover_a"), Err(NameError::Topic(_))));
+    }
+
+    #[test]
+    fn an_address_needs_a_scheme_a_host_and_a_port_that_is_one() {
+        for url in ["ws://127.0.0.1:3001", "wss://fleet.example/link?x=1", "ws://[::1]:3001"] {
+            assert_eq!(websocket_url(url), Ok(url.to_owned()));
+        }
+        for url in [
+            "",
+            "http://a",
+            "ws://",
+            "ws://:3001",
+            "ws://a:0",
+            "ws://a:x",
+            "ws://u:p@a",
+            "ws://a b",
+        ] {
+            assert!(websocket_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_written_one_way() {
+        let bytes = ["ab"; 32].join(":");
+        assert_eq!(
+            fingerprint(&format!("SHA-256 {bytes}")),
+            Ok(format!("sha-256 {}", bytes.to_uppercase()))
+        );
+        assert!(fingerprint(&format!("sha-1 {bytes}")).is_err());
+        assert!(fingerprint(&format!("sha-256 {bytes}:ab")).is_err());
+        assert!(fingerprint("sha-256").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_check(text in any::<String>()) {
+            let _ = (id(&text), topic_name(&text), fingerprint(&text), websocket_url(&text));
+            let _ = TypeName::parse(&text);
+            if let Ok(name) = remote_name(&text, "rover_a") {
+                prop_assert!(is_absolute_name(&name));
+            }
+        }
     }
 }

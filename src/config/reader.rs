@@ -1,0 +1,232 @@
+//! Takes parameters one by one, each with its kind and default, and notes all that is wrong. The
+//! keys asked for are the keys there are: whatever else was given is unknown.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value of any kind but the one asked for is wrong, also of kinds to come"
+)]
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use super::error::{ConfigError, Fault, Problem};
+use super::nearest::nearest;
+use super::sources::Sources;
+use super::value::{Parameters, Value};
+
+/// How an axis or a limit is written that follows from others.
+const AUTO: &str = "auto";
+
+pub(super) struct Reader<'a> {
+    values: &'a Parameters,
+    pub(super) sources: &'a Sources,
+    /// Each parameter asked for, with its value or else its default.
+    in_force: Parameters,
+    /// Blocks that are reported as a whole.
+    passed_over: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(values: &'a Parameters, sources: &'a Sources) -> Self {
+        let (passed_over, problems) = (Vec::new(), Vec::new());
+        Self { values, sources, in_force: Parameters::new(), passed_over, problems }
+    }
+
+    /// Notes that something is wrong.
+    pub(super) fn report(&mut self, key: &str, fault: impl Into<Fault>) {
+        let location = self.sources.locate(key);
+        self.problems.push(Problem { location, key: key.to_owned(), fault: fault.into() });
+    }
+
+    /// Says nothing of the single keys of a block.
+    pub(super) fn pass_over(&mut self, block: &str) {
+        self.passed_over.push(format!("{block}."));
+    }
+
+    /// The names that come right after `block.` in the keys given.
+    pub(super) fn names_in(&self, block: &str) -> BTreeSet<String> {
+        self.values
+            .keys()
+            .filter_map(|key| key.strip_prefix(block)?.strip_prefix('.'))
+            .map(|rest| rest.split('.').next().unwrap_or(rest).to_owned())
+            .collect()
+    }
+
+    /// A text that has no default; `remedy` says how to give it.
+    pub(super) fn required<T, E: Into<Fault>>(
+        &mut self,
+        key: &str,
+        remedy: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text_or(key, "");
+        if text.is_empty() {
+            if matches!(self.values.get(key), None | Some(Value::String(_))) {
+                self.report(key, Fault::Missing { remedy });
+            }
+            return None;
+        }
+        self.checked(key, parse(&text))
+    }
+
+    /// A text.
+    pub(super) fn text<T, E: Into<Fault>>(
+        &mut self,
+        key: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text_or(key, default);
+        self.checked(key, parse(&text))
+    }
+
+    /// A text where an empty one means none.
+    pub(super) fn optional<T, E: Into<Fault>>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text_or(key, "");
+        if text.is_empty() { None } else { self.checked(key, parse(&text)) }
+    }
+
+    /// One of a few texts; the first is the default.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let found = self.text_or(key, names.first()?);
+        let chosen = choices.iter().find(|(name, _)| *name == found).map(|(_, value)| *value);
+        if chosen.is_none() {
+            self.report(key, Fault::NoChoice { found, choices: names.join(", ") });
+        }
+        chosen
+    }
+
+    /// A list of texts, none of them twice.
+    pub(super) fn list<T, E: Into<Fault>>(
+        &mut self,
+        key: &str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let default = || default.iter().map(|&text| text.to_owned()).collect();
+        let texts = match self.take(key, || Value::StringList(default())) {
+            Value::StringList(texts) => texts,
+            Value::Unset => Vec::new(),
+            found => {
+                let entry = if let Value::String(text) = &found { text } else { "a, b" };
+                self.wrong_type(key, "a list of texts", &found, format!("[{entry}]"));
+                default()
+            }
+        };
+        let mut seen = BTreeSet::new();
+        let mut entries = Vec::new();
+        for text in &texts {
+            if seen.insert(text) {
+                entries.extend(self.checked(key, parse(text)));
+            } else {
+                self.report(key, Fault::Duplicate { entry: text.clone() });
+            }
+        }
+        entries
+    }
+
+    /// A whole number within a range.
+    pub(super) fn count(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let fallback = i64::try_from(default).unwrap_or(i64::MAX);
+        match self.take(key, || Value::Integer(fallback)) {
+            Value::Integer(found) => self.in_range(key, found, range).unwrap_or(default),
+            found => {
+                self.wrong_type(key, "a whole number", &found, default.to_string());
+                default
+            }
+        }
+    }
+
+    /// A whole number within a range, or `auto`, the default.
+    pub(super) fn count_or_auto(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        match self.take(key, || Value::String(AUTO.to_owned())) {
+            Value::String(text) if text == AUTO => None,
+            Value::Integer(found) => self.in_range(key, found, range),
+            found => {
+                self.wrong_type(key, "a whole number or `auto`", &found, range.start().to_string());
+                None
+            }
+        }
+    }
+
+    /// A number above zero; a whole number will do.
+    pub(super) fn positive(&mut self, key: &str, default: f64, most: f64) -> f64 {
+        let value = match self.take(key, || Value::Double(default)) {
+            Value::Double(value) => value,
+            // Nobody writes 2^53 and means each digit.
+            Value::Integer(value) => value as f64,
+            found => {
+                self.wrong_type(key, "a number", &found, format!("{default:?}"));
+                return default;
+            }
+        };
+        if value > 0.0 && value <= most {
+            return value;
+        }
+        let range = format!("above 0 and at most {most}");
+        self.report(key, Fault::OutOfRange { range, found: format!("{value:?}") });
+        default
+    }
+
+    /// Ends the reading: each parameter that there is, with the value in force, unless something
+    /// was wrong. `is_foreign` tells keys that are not for us.
+    pub(super) fn finish(
+        mut self,
+        is_foreign: impl Fn(&str) -> bool,
+    ) -> Result<Parameters, ConfigError> {
+        let values = self.values;
+        for key in values.keys().filter(|key| !is_foreign(key)) {
+            let is_passed_over = self.passed_over.iter().any(|block| key.starts_with(block));
+            if is_passed_over || self.in_force.contains_key(key) {
+                continue;
+            }
+            let fault = match nearest(key, self.in_force.keys().map(String::as_str)) {
+                Some(nearest) => Fault::Misspelt { nearest: nearest.to_owned() },
+                None => Fault::Unknown,
+            };
+            self.report(key, fault);
+        }
+        let Self { in_force, problems, .. } = self;
+        if problems.is_empty() { Ok(in_force) } else { Err(ConfigError { problems }) }
+    }
+
+    /// The value of a parameter or its default, which from now on is known.
+    fn take(&mut self, key: &str, default: impl FnOnce() -> Value) -> Value {
+        let value = self.values.get(key).cloned().unwrap_or_else(default);
+        self.in_force.insert(key.to_owned(), value.clone());
+        value
+    }
+
+    fn text_or(&mut self, key: &str, default: &str) -> String {
+        match self.take(key, || Value::String(default.to_owned())) {
+            Value::String(text) => text,
+            found => {
+                self.wrong_type(key, "a text", &found, format!("\"{found}\""));
+                default.to_owned()
+            }
+        }
+    }
+
+    fn in_range(&mut self, key: &str, found: i64, range: RangeInclusive<u64>) -> Option<u64> {
+        let value = u64::try_from(found).ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            let range = format!("from {} to {}", range.start(), range.end());
+            self.report(key, Fault::OutOfRange { range, found: found.to_string() });
+        }
+        value
+    }
+
+    fn wrong_type(&mut self, key: &str, expected: &'static str, found: &Value, example: String) {
+        self.report(key, Fault::WrongType { expected, found: found.kind(), example });
+    }
+
+    fn checked<T, E: Into<Fault>>(&mut self, key: &str, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.report(key, error)).ok()
+    }
+}

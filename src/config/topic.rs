@@ -1,0 +1,85 @@
+//! One bridged topic: what crosses, which way, to whom and how.
+
+use serde::{Deserialize, Serialize};
+
+use super::filter::PeerFilter;
+use super::names::TypeName;
+use super::qos::QosOverrides;
+
+/// One entry of `topics`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topic {
+    /// The entry's id in `topic_ids`.
+    pub id: String,
+    /// ROS name as written; relative names follow the namespace, remaps apply.
+    pub name: String,
+    /// Message type, where nobody may publish it yet.
+    pub type_name: Option<TypeName>,
+    /// Which way the topic crosses.
+    pub direction: Direction,
+    /// Absolute name that the receiver shall use; `{peer}` is already replaced.
+    pub remote_name: Option<String>,
+    /// The peers it is shared with.
+    pub peers: PeerFilter,
+    /// How messages cross; `None` = from the QoS.
+    pub delivery: Option<Delivery>,
+    /// Larger messages are dropped and counted, bytes of CDR.
+    pub max_message_size: u32,
+    /// Bounds on what waits, per direction and peer.
+    pub queue: QueueLimits,
+    /// Explicit QoS; `None` = from the publishers found.
+    pub qos: QosOverrides,
+}
+
+/// Which way a topic crosses, as this rover sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From here to the peers.
+    Send,
+    /// From the peers to here.
+    Receive,
+    /// Each way under the same name.
+    Both,
+}
+
+impl Direction {
+    /// Does the topic leave this rover?
+    pub fn sends(self) -> bool {
+        matches!(self, Self::Send | Self::Both)
+    }
+
+    /// Does the topic arrive at this rover?
+    pub fn receives(self) -> bool {
+        matches!(self, Self::Receive | Self::Both)
+    }
+}
+
+/// How messages of a topic cross.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// In order, kept while the queue holds.
+    Reliable,
+    /// The newest wins, nothing old is sent.
+    Latest,
+}
+
+/// Bounds of one queue of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// At most so many messages.
+    pub messages: usize,
+    /// At most so many bytes of payload.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    /// Deep enough for a burst of 20 s at 1 kHz, and for four of the largest messages.
+    fn default() -> Self {
+        Self { messages: 20_000, bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// Largest message by default, bytes of CDR: an uncompressed 4K image in RGB does not pass, a
+/// compressed one and a dense point cloud do.
+pub const DEFAULT_MAX_MESSAGE_SIZE: u32 = 16 * 1024 * 1024;
