@@ -47,7 +47,8 @@ impl TryFrom<String> for Id {
         if text.len() > MAX_ID_BYTES {
             return Err(IdError::TooLong(text.len()));
         }
-        let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !first.is_ascii_lowercase() || !text.bytes().all(is_legal) {
             return Err(IdError::IllegalCharacter(text));
         }
@@ -116,7 +117,8 @@ mod tests {
     fn what_ros_would_not_take_as_part_of_a_name_is_no_id() {
         assert_eq!("".parse::<Id>(), Err(IdError::Empty));
         assert_eq!("x".repeat(65).parse::<Id>(), Err(IdError::TooLong(65)));
-        for text in ["_a", "1a", "Rover", "rover-a", "rover/a", "rover a", "rövér", "a\n", "a\0"] {
+        for text in ["_a", "1a", "Rover", "rover-a", "rover/a", "rover a", "rövér", "a\n", "a\0"]
+        {
             assert_eq!(text.parse::<Id>(), Err(IdError::IllegalCharacter(text.to_owned())));
         }
     }

@@ -238,11 +238,15 @@ impl ClientMessage<Box<RawValue>> {
 
         let header: Header = serde_json::from_str(text)?;
         match (header.r#type.as_str(), header.version) {
-            ("hello", Some(version)) if version != PROTOCOL_VERSION => Err(DecodeError::Version(version)),
+            ("hello", Some(version)) if version != PROTOCOL_VERSION => {
+                Err(DecodeError::Version(version))
+            }
             ("hello", _) => {
                 let hello: Hello = serde_json::from_str(text)?;
                 let is_short = |capability: &String| capability.len() <= MAX_CAPABILITY_BYTES;
-                if hello.capabilities.len() > MAX_CAPABILITIES || !hello.capabilities.iter().all(is_short) {
+                if hello.capabilities.len() > MAX_CAPABILITIES
+                    || !hello.capabilities.iter().all(is_short)
+                {
                     return Err(DecodeError::Capabilities);
                 }
                 Ok(Self::Hello(hello))
@@ -276,7 +280,10 @@ mod tests {
         };
         assert_eq!((hello.fleet.as_str(), hello.rover_id.as_str()), ("default", "rover_a"));
         assert_eq!(hello.capabilities, [CAPABILITY_ROVER_LINK]);
-        assert!(ClientMessage::decode(&HELLO.replace("\"version\"", "\"colour\":[1],\"version\"")).is_ok());
+        assert!(
+            ClientMessage::decode(&HELLO.replace("\"version\"", "\"colour\":[1],\"version\""))
+                .is_ok()
+        );
     }
 
     #[test]
@@ -316,7 +323,9 @@ mod tests {
     fn the_body_of_a_signal_passes_unchanged() {
         let body = r#"{"z":1e400, "a":18446744073709551616, "z":"twice", "deep":[[[{}]]]}"#;
         let text = format!(r#"{{"type":"signal","to":"rover_b","body":{body}}}"#);
-        let ClientMessage::Signal { to, body: kept } = ClientMessage::decode(&text).expect("a signal") else {
+        let ClientMessage::Signal { to, body: kept } =
+            ClientMessage::decode(&text).expect("a signal")
+        else {
             panic!("not a signal");
         };
         assert_eq!((to.as_str(), kept.get()), ("rover_b", body));
@@ -352,8 +361,11 @@ mod tests {
             capabilities: vec![CAPABILITY_ROVER_LINK.to_owned()],
         };
         let nil = "00000000-0000-0000-0000-000000000000";
-        let server =
-            IceServer { urls: vec!["stun:203.0.113.1:3478".into()], username: String::new(), credential: String::new() };
+        let server = IceServer {
+            urls: vec!["stun:203.0.113.1:3478".into()],
+            username: String::new(),
+            credential: String::new(),
+        };
         for (message, expected) in [
             (
                 ServerMessage::Welcome { peers: vec![peer()], ice_servers: vec![server] },
@@ -365,9 +377,16 @@ mod tests {
                 ServerMessage::PeerJoined(peer()),
                 json!({"type": "peer_joined", "rover_id": "rover_b", "instance": nil, "capabilities": ["rover_link"]}),
             ),
-            (ServerMessage::PeerLeft { rover_id: peer().rover_id }, json!({"type": "peer_left", "rover_id": "rover_b"})),
             (
-                ServerMessage::Signal { from: peer().rover_id, instance: Uuid::nil(), body: Body::EndOfCandidates },
+                ServerMessage::PeerLeft { rover_id: peer().rover_id },
+                json!({"type": "peer_left", "rover_id": "rover_b"}),
+            ),
+            (
+                ServerMessage::Signal {
+                    from: peer().rover_id,
+                    instance: Uuid::nil(),
+                    body: Body::EndOfCandidates,
+                },
                 json!({"type": "signal", "from": "rover_b", "instance": nil, "body": {"kind": "end_of_candidates"}}),
             ),
             (

@@ -35,7 +35,8 @@ impl Token {
             return false;
         };
         scheme.eq_ignore_ascii_case(SCHEME)
-            && constant_time::verify_slices_are_equal(presented.trim_ascii(), self.0.as_bytes()).is_ok()
+            && constant_time::verify_slices_are_equal(presented.trim_ascii(), self.0.as_bytes())
+                .is_ok()
     }
 }
 
@@ -70,7 +71,9 @@ mod tests {
         let token: Token = " s3cret\n".parse().expect("a token");
         assert!(token.is_presented_by(token.authorization().as_bytes()));
         assert!(token.is_presented_by(b"bearer s3cret"));
-        for wrong in ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"] {
+        for wrong in
+            ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"]
+        {
             assert!(!token.is_presented_by(wrong.as_bytes()), "{wrong:?} was accepted");
         }
     }

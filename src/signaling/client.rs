@@ -1,0 +1,462 @@
+//! A rover's end of the signaling: says hello, passes signals, and comes back by itself whenever
+//! the connection breaks.
+//!
+//! [`spawn`] starts one task. Two bounded queues lead to it and from it; what is said while there is
+//! no connection is dropped, as it would be stale by the time of the next welcome. After each
+//! [`ClientEvent::Welcome`] the sessions that are not up yet have to be negotiated anew.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{SinkExt, StreamExt};
+use log::{debug, info, warn};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::http::header::{
+    AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
+};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use uuid::Uuid;
+
+use super::backoff::{Backoff, MAX_DELAY, jittered};
+use super::bucket::Bucket;
+use super::id::{Id, IdError};
+use super::message::{
+    Body, ClientMessage, ErrorCode, Hello, IceServer, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Peer,
+    SUBPROTOCOL, ServerMessage,
+};
+use super::registry::MEMBER_RATE;
+use super::token::{Token, TokenError};
+
+/// Time for TCP, TLS and the upgrade together: some round trips over a bad cellular link.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without a sign of life after which the server is given up. Four of its pings.
+const DEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// After an attempt that lasted this long, which is longer than connecting may take, delays start
+/// from the shortest again: the connection was good, not one that breaks each time.
+const GOOD_DURATION: Duration = Duration::from_secs(10);
+/// Signals sent at once before they are spread over time. Half of what the server admits, so that
+/// signals that the network has pushed together still pass.
+const SEND_BURST: f64 = MEMBER_RATE as f64 / 2.0;
+/// Signals that wait to be sent. Enough to greet 30 peers with an offer and candidates each.
+const QUEUE_SIGNALS: usize = 256;
+/// Events that wait to be taken. When they are full, the server's messages wait in the socket.
+const QUEUE_EVENTS: usize = 256;
+/// Longest message from the server, in bytes: a welcome to a fleet of 4,096 with long names.
+const MAX_SERVER_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Buffer for what arrives, and for what leaves, in bytes.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Which server, and as whom.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// `ws://` or `wss://` address of the server; `wss://` trusts the system's root certificates.
+    pub url: String,
+    /// The server's bearer token.
+    pub token: Option<String>,
+    /// The fleet to join.
+    pub fleet: String,
+    /// The rover's name in it.
+    pub rover_id: String,
+    /// This start of the program.
+    pub instance: Uuid,
+    /// What this member can do.
+    pub capabilities: Vec<String>,
+}
+
+/// What the configuration got wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Not an address of a signaling server.
+    #[error("`{0}` is no signaling URL; write it as `ws://HOST:PORT` or `wss://HOST`")]
+    Url(String),
+    /// The `rover_id` is not an id.
+    #[error("rover_id: {0}")]
+    RoverId(#[source] IdError),
+    /// The fleet's name is not an id.
+    #[error("fleet: {0}")]
+    Fleet(#[source] IdError),
+    /// The token cannot be sent.
+    #[error("signaling token: {0}")]
+    Token(#[from] TokenError),
+    /// `wss://` cannot be used on this machine.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// `wss://` cannot be trusted on this machine.
+    #[error("no root certificate is installed, so no `wss://` server can be trusted")]
+    NoRootCertificates,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// The rover is a member now, for the first time or again.
+    Welcome {
+        /// The other members.
+        peers: Vec<Peer>,
+        /// STUN and TURN servers that the operator of the signaling server offers.
+        ice_servers: Vec<IceServer>,
+    },
+    /// Another member came, or came back as another instance.
+    PeerJoined(Peer),
+    /// Another member went.
+    PeerLeft {
+        /// Who went.
+        rover_id: Id,
+    },
+    /// Another member says something.
+    Signal {
+        /// Who says it.
+        from: Id,
+        /// Which start of its program.
+        instance: Uuid,
+        /// What it says.
+        body: Body,
+    },
+    /// The connection broke, or could not be made. Reported once until the next change.
+    Disconnected {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The server does not want this client. It is asked again, slowly; reported once until the
+    /// next change.
+    Refused {
+        /// Why, for programs.
+        refusal: Refusal,
+        /// Why, for people.
+        text: String,
+    },
+}
+
+/// How the server refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// By an HTTP status; 401 is a wrong or missing token.
+    #[error("HTTP status {0}")]
+    Http(u16),
+    /// By an error of the protocol.
+    #[error("{0}")]
+    Protocol(ErrorCode),
+}
+
+/// The way to the client's task. Dropping it ends the task and the membership.
+#[derive(Debug)]
+pub struct ClientHandle {
+    signals: mpsc::Sender<(Id, Body)>,
+    task: AbortHandle,
+}
+
+impl ClientHandle {
+    /// Says something to another member, without waiting. It is dropped, with a line in the log,
+    /// when there is no connection or when too much waits already.
+    pub fn send(&self, to: &str, body: Body) {
+        match to.parse() {
+            Ok(to) => {
+                if self.signals.try_send((to, body)).is_err() {
+                    warn!("signal dropped, as {QUEUE_SIGNALS} wait already");
+                }
+            }
+            Err(error) => warn!("signal dropped: {error}"),
+        }
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts the client on the current tokio runtime.
+///
+/// # Errors
+/// [`ClientError`], when the options cannot work whatever the network does.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn spawn(
+    options: ClientOptions,
+) -> Result<(ClientHandle, mpsc::Receiver<ClientEvent>), ClientError> {
+    let server = Server::new(&options.url, options.token.as_deref())?;
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        fleet: options.fleet.parse().map_err(ClientError::Fleet)?,
+        rover_id: options.rover_id.parse().map_err(ClientError::RoverId)?,
+        instance: options.instance,
+        capabilities: options.capabilities,
+    };
+    let (signal_sender, signals) = mpsc::channel(QUEUE_SIGNALS);
+    let (events, event_receiver) = mpsc::channel(QUEUE_EVENTS);
+    let client = Client { server, hello, signals, events, status: Status::Starting };
+    let task = tokio::spawn(client.run()).abort_handle();
+    Ok((ClientHandle { signals: signal_sender, task }, event_receiver))
+}
+
+/// Where the server is and how to show that one may use it.
+struct Server {
+    uri: Uri,
+    host: String,
+    port: u16,
+    connector: Connector,
+    authorization: Option<HeaderValue>,
+}
+
+impl Server {
+    fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
+        let malformed = || ClientError::Url(url.to_owned());
+        let uri: Uri = url.parse().map_err(|_| malformed())?;
+        let (connector, default_port) = match uri.scheme_str() {
+            Some("ws") => (Connector::Plain, 80),
+            Some("wss") => (Connector::Rustls(tls()?), 443),
+            _ => return Err(malformed()),
+        };
+        let host = uri.host().map(|host| host.trim_matches(['[', ']']));
+        let host = host.filter(|host| !host.is_empty()).ok_or_else(malformed)?.to_owned();
+        let port = uri.port_u16().unwrap_or(default_port);
+        let authorization = token.map(authorization).transpose()?;
+        Ok(Self { uri, host, port, connector, authorization })
+    }
+
+    async fn connect(&self) -> Result<WebSocket, Error> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        stream.set_nodelay(true)?;
+        let mut request = self.uri.clone().into_client_request()?;
+        let headers = request.headers_mut();
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES)
+            .max_message_size(Some(MAX_SERVER_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_SERVER_MESSAGE_BYTES));
+        let connector = Some(self.connector.clone());
+        let connecting = client_async_tls_with_config(request, stream, Some(config), connector);
+        Ok(connecting.await?.0)
+    }
+}
+
+fn authorization(token: &str) -> Result<HeaderValue, TokenError> {
+    let text = token.parse::<Token>()?.authorization();
+    let mut value = HeaderValue::from_str(&text).map_err(|_| TokenError::IllegalCharacter)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Reads the system's certificates once: it takes too long for the task that moves datagrams.
+fn tls() -> Result<Arc<ClientConfig>, ClientError> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in found.errors {
+        warn!("root certificates: {error}");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(ClientError::NoRootCertificates);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// What was reported last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Starting,
+    Member,
+    Disconnected,
+    Refused(Refusal),
+}
+
+/// Why a connection ended.
+enum End {
+    Lost(String),
+    Refused(Refusal, String),
+    /// Nobody takes the events any more.
+    Unwanted,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        match &error {
+            // A proxy answers 5xx while the server behind it restarts.
+            Error::Http(response) if !response.status().is_server_error() => {
+                let body = response.body().as_deref().unwrap_or_default();
+                let text = String::from_utf8_lossy(body).trim().to_owned();
+                Self::Refused(Refusal::Http(response.status().as_u16()), text)
+            }
+            _ => Self::Lost(error.to_string()),
+        }
+    }
+}
+
+struct Client {
+    server: Server,
+    hello: Hello,
+    signals: mpsc::Receiver<(Id, Body)>,
+    events: mpsc::Sender<ClientEvent>,
+    status: Status,
+}
+
+impl Client {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let started = Instant::now();
+            let end = match timeout(CONNECT_TIMEOUT, self.server.connect()).await {
+                Ok(Ok(socket)) => self.converse(socket).await,
+                Ok(Err(error)) => End::from(error),
+                Err(_) => End::Lost(String::from("the server does not answer")),
+            };
+            if started.elapsed() > GOOD_DURATION {
+                backoff = Backoff::new();
+            }
+            let (status, event, delay) = match end {
+                End::Lost(reason) => {
+                    debug!("{}: not connected: {reason}", self.server.uri);
+                    let event = ClientEvent::Disconnected { reason };
+                    (Status::Disconnected, event, backoff.delay(random()))
+                }
+                End::Refused(refusal, text) => {
+                    let event = ClientEvent::Refused { refusal, text };
+                    (Status::Refused(refusal), event, jittered(MAX_DELAY, random()))
+                }
+                End::Unwanted => return,
+            };
+            if self.status != status {
+                self.status = status;
+                if self.events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            sleep(delay).await;
+        }
+    }
+
+    /// From the hello until the connection ends.
+    async fn converse(&mut self, mut socket: WebSocket) -> End {
+        if let Err(end) = send(&mut socket, &ClientMessage::Hello(self.hello.clone())).await {
+            return end;
+        }
+        let mut pace = Bucket::new(f64::from(MEMBER_RATE), SEND_BURST, Instant::now());
+        loop {
+            let progress = tokio::select! {
+                frame = timeout(DEAD_TIMEOUT, socket.next()) => match frame {
+                    Ok(frame) => self.handle_frame(frame).await,
+                    Err(_) => Err(End::Lost(String::from("the server has fallen silent"))),
+                },
+                Some((to, body)) = self.signals.recv(), if self.status == Status::Member => {
+                    while let Err(wait) = pace.take(Instant::now()) {
+                        sleep(wait).await;
+                    }
+                    send(&mut socket, &ClientMessage::Signal { to, body }).await
+                }
+            };
+            if let Err(end) = progress {
+                return end;
+            }
+        }
+    }
+
+    async fn handle_frame(&mut self, frame: Option<Result<Message, Error>>) -> Result<(), End> {
+        match frame {
+            Some(Ok(Message::Text(text))) => self.handle_text(&text).await,
+            // A ping is a sign of life; the library sends the pong.
+            Some(Ok(
+                Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_),
+            )) => Ok(()),
+            Some(Ok(Message::Close(Some(frame)))) => {
+                Err(End::Lost(format!("closed by the server: {}", frame.reason)))
+            }
+            Some(Ok(Message::Close(None))) | None => {
+                Err(End::Lost(String::from("closed by the server")))
+            }
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// What this version does not know is left out: the server may be newer, and so may the peers.
+    async fn handle_text(&mut self, text: &str) -> Result<(), End> {
+        let message = match serde_json::from_str::<ServerMessage<serde_json::Value>>(text) {
+            Ok(message) => message,
+            Err(error) => {
+                debug!("{}: not understood: {error}", self.server.uri);
+                return Ok(());
+            }
+        };
+        let event = match message {
+            ServerMessage::Welcome { peers, ice_servers } => {
+                info!("{}: connected, {} other members", self.server.uri, peers.len());
+                self.status = Status::Member;
+                self.drop_stale_signals();
+                ClientEvent::Welcome { peers, ice_servers }
+            }
+            ServerMessage::PeerJoined(peer) => ClientEvent::PeerJoined(peer),
+            ServerMessage::PeerLeft { rover_id } => ClientEvent::PeerLeft { rover_id },
+            ServerMessage::Signal { from, instance, body } => match serde_json::from_value(body) {
+                Ok(body) => ClientEvent::Signal { from, instance, body },
+                Err(error) => {
+                    debug!("{from}: signal not understood: {error}");
+                    return Ok(());
+                }
+            },
+            ServerMessage::Error { code, message } if code.is_fatal() => {
+                return Err(End::Refused(Refusal::Protocol(code), message));
+            }
+            ServerMessage::Error { code, message } => {
+                debug!("{}: signal dropped by the server: {code}: {message}", self.server.uri);
+                return Ok(());
+            }
+        };
+        self.events.send(event).await.map_err(|_| End::Unwanted)
+    }
+
+    fn drop_stale_signals(&mut self) {
+        while let Ok((to, _)) = self.signals.try_recv() {
+            debug!("{to}: signal dropped, it was said while there was no connection");
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: &ClientMessage) -> Result<(), End> {
+    let text = match serde_json::to_string(message) {
+        Ok(text) if text.len() <= MAX_MESSAGE_BYTES => text,
+        Ok(text) => {
+            warn!("signal dropped: {} bytes, the server takes {MAX_MESSAGE_BYTES}", text.len());
+            return Ok(());
+        }
+        Err(error) => {
+            warn!("signal dropped: {error}");
+            return Ok(());
+        }
+    };
+    match timeout(DEAD_TIMEOUT, socket.send(Message::text(text))).await {
+        Ok(sent) => Ok(sent?),
+        Err(_) => Err(End::Lost(String::from("the server takes no more data"))),
+    }
+}
+
+/// A number in 0..1, different on each rover.
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    // Without entropy there is no jitter, which does no harm to one rover.
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
