@@ -293,15 +293,15 @@ enum End {
 
 impl From<Error> for End {
     fn from(error: Error) -> Self {
-        match &error {
-            // A proxy answers 5xx while the server behind it restarts.
-            Error::Http(response) if !response.status().is_server_error() => {
-                let body = response.body().as_deref().unwrap_or_default();
-                let text = String::from_utf8_lossy(body).trim().to_owned();
-                Self::Refused(Refusal::Http(response.status().as_u16()), text)
-            }
-            _ => Self::Lost(error.to_string()),
+        // A proxy answers 5xx while the server behind it restarts.
+        if let Error::Http(response) = &error
+            && !response.status().is_server_error()
+        {
+            let body = response.body().as_deref().unwrap_or_default();
+            let text = String::from_utf8_lossy(body).trim().to_owned();
+            return Self::Refused(Refusal::Http(response.status().as_u16()), text);
         }
+        Self::Lost(error.to_string())
     }
 }
 

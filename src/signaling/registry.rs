@@ -72,7 +72,7 @@ enum State {
     /// Wants the id of `holder`, which is being asked for a sign of life.
     Challenging { holder: ConnectionId },
     /// Belongs to a fleet.
-    Member(Member),
+    Member(Box<Member>),
 }
 
 #[derive(Debug)]
@@ -242,7 +242,9 @@ impl Registry {
         let replaced = self.connections.remove(&old);
         self.outputs.push_back(Output::Close { connection: old, code: None });
         self.welcome(new, hello, now);
-        if let Some(State::Member(Member { challenger: Some(challenger), .. })) = replaced {
+        if let Some(State::Member(member)) = replaced
+            && let Some(challenger) = member.challenger
+        {
             // The holder has just shown that it lives.
             self.refuse_challenger(challenger, now);
         }
@@ -265,7 +267,7 @@ impl Registry {
         fleet.insert(hello.rover_id.clone(), connection);
         let rate = f64::from(MEMBER_RATE);
         let bucket = Bucket::new(rate, rate, now);
-        let member = Member { hello, bucket, challenger: None };
+        let member = Box::new(Member { hello, bucket, challenger: None });
         self.connections.insert(connection, State::Member(member));
     }
 
@@ -276,10 +278,11 @@ impl Registry {
         body: Box<RawValue>,
         now: Instant,
     ) {
-        let Some(State::Member(Member { hello, .. })) = self.connections.get(&connection) else {
+        let Some(State::Member(member)) = self.connections.get(&connection) else {
             let text = "a signal before the welcome";
             return self.refuse(connection, ErrorCode::BadMessage, text, now);
         };
+        let hello = &member.hello;
         let Some(&receiver) = self.fleets.get(&hello.fleet).and_then(|fleet| fleet.get(to)) else {
             let text = format!("no `{to}` in fleet `{}`", hello.fleet);
             return self.send_error(connection, ErrorCode::UnknownPeer, text);
@@ -329,7 +332,8 @@ impl Registry {
                     self.deadlines.remove(&(challenger.until, connection));
                 }
             }
-            Some(State::Member(Member { hello, challenger, .. })) => {
+            Some(State::Member(member)) => {
+                let Member { hello, challenger, .. } = *member;
                 info!("{}: left fleet={} instance={}", hello.rover_id, hello.fleet, hello.instance);
                 self.leave(&hello);
                 if let Some(Challenger { connection, hello, until }) = challenger {

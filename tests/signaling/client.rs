@@ -39,11 +39,17 @@ impl Client {
 
     /// Waits for the welcome and returns who is there.
     async fn welcome(&mut self) -> Vec<String> {
-        match self.next().await {
-            ClientEvent::Welcome { peers, .. } => {
-                peers.into_iter().map(|peer| peer.rover_id.into()).collect()
+        let event = self.next().await;
+        let ClientEvent::Welcome { peers, .. } = event else { panic!("no welcome but {event:?}") };
+        peers.into_iter().map(|peer| peer.rover_id.into()).collect()
+    }
+
+    /// Waits for a signal, whoever comes and goes meanwhile.
+    async fn signal(&mut self) -> Body {
+        loop {
+            if let ClientEvent::Signal { body, .. } = self.next().await {
+                return body;
             }
-            other => panic!("no welcome but {other:?}"),
         }
     }
 }
@@ -94,8 +100,7 @@ async fn a_burst_of_signals_is_spread_so_that_the_server_takes_them_all() {
         a.handle.send("rover_b", offer(&number.to_string()));
     }
     for number in 0..150 {
-        let ClientEvent::Signal { body, .. } = b.next().await else { panic!("no signal") };
-        assert_eq!(body, offer(&number.to_string()));
+        assert_eq!(b.signal().await, offer(&number.to_string()));
     }
 }
 
@@ -108,8 +113,7 @@ async fn what_no_server_would_take_is_dropped_and_the_connection_stays() {
     a.handle.send("Rover A", offer("to nobody"));
     a.handle.send("rover_x", offer("to nobody"));
     a.handle.send("rover_a", offer("to itself"));
-    let ClientEvent::Signal { body, .. } = a.next().await else { panic!("no signal") };
-    assert_eq!(body, offer("to itself"));
+    assert_eq!(a.signal().await, offer("to itself"));
 }
 
 #[tokio::test]
@@ -152,18 +156,9 @@ async fn after_a_restart_of_the_server_the_fleet_is_together_again() {
     let server = TestServer::start_at(address, ServerOptions::default()).await;
     let mut b = Client::start(options(&url, "rover_b"));
     b.welcome().await;
-    match a.next().await {
-        ClientEvent::Welcome { .. } => {}
-        other => panic!("not back but {other:?}"),
-    }
+    a.welcome().await;
     a.handle.send("rover_b", offer("fresh"));
-    let body = loop {
-        match b.next().await {
-            ClientEvent::Signal { body, .. } => break body,
-            other => assert!(matches!(other, ClientEvent::PeerJoined(_)), "{other:?}"),
-        }
-    };
-    assert_eq!(body, offer("fresh"));
+    assert_eq!(b.signal().await, offer("fresh"));
     server.stop().await;
 }
 
