@@ -5,35 +5,26 @@
 //! no connection is dropped, as it would be stale by the time of the next welcome. After each
 //! [`ClientEvent::Welcome`] the sessions that are not up yet have to be negotiated anew.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
 use log::{debug, info, warn};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::Uri;
-use tokio_tungstenite::tungstenite::http::header::{
-    AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
-};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use uuid::Uuid;
 
 use super::backoff::{Backoff, MAX_DELAY, jittered};
 use super::bucket::Bucket;
+use super::endpoint::{Endpoint, WebSocket};
 use super::id::{Id, IdError};
 use super::message::{
     Body, ClientMessage, ErrorCode, Hello, IceServer, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Peer,
-    SUBPROTOCOL, ServerMessage,
+    ServerMessage,
 };
 use super::registry::MEMBER_RATE;
-use super::token::{Token, TokenError};
+use super::token::TokenError;
 
 /// Time for TCP, TLS and the upgrade together: some round trips over a bad cellular link.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,12 +40,6 @@ const SEND_BURST: f64 = MEMBER_RATE as f64 / 2.0;
 const QUEUE_SIGNALS: usize = 256;
 /// Events that wait to be taken. When they are full, the server's messages wait in the socket.
 const QUEUE_EVENTS: usize = 256;
-/// Longest message from the server, in bytes: a welcome to a fleet of 4,096 with long names.
-const MAX_SERVER_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
-/// Buffer for what arrives, and for what leaves, in bytes.
-const BUFFER_BYTES: usize = 16 * 1024;
-
-type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Which server, and as whom.
 #[derive(Clone)]
@@ -188,7 +173,7 @@ impl Drop for ClientHandle {
 pub fn spawn(
     options: ClientOptions,
 ) -> Result<(ClientHandle, mpsc::Receiver<ClientEvent>), ClientError> {
-    let server = Server::new(&options.url, options.token.as_deref())?;
+    let server = Endpoint::new(&options.url, options.token.as_deref())?;
     let hello = Hello {
         version: PROTOCOL_VERSION,
         fleet: options.fleet.parse().map_err(ClientError::Fleet)?,
@@ -201,77 +186,6 @@ pub fn spawn(
     let client = Client { server, hello, signals, events, status: Status::Starting };
     let task = tokio::spawn(client.run()).abort_handle();
     Ok((ClientHandle { signals: signal_sender, task }, event_receiver))
-}
-
-/// Where the server is and how to show that one may use it.
-struct Server {
-    uri: Uri,
-    host: String,
-    port: u16,
-    connector: Connector,
-    authorization: Option<HeaderValue>,
-}
-
-impl Server {
-    fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
-        let malformed = || ClientError::Url(url.to_owned());
-        let uri: Uri = url.parse().map_err(|_| malformed())?;
-        let (connector, default_port) = match uri.scheme_str() {
-            Some("ws") => (Connector::Plain, 80),
-            Some("wss") => (Connector::Rustls(tls()?), 443),
-            _ => return Err(malformed()),
-        };
-        let host = uri.host().map(|host| host.trim_matches(['[', ']']));
-        let host = host.filter(|host| !host.is_empty()).ok_or_else(malformed)?.to_owned();
-        let port = uri.port_u16().unwrap_or(default_port);
-        let authorization = token.map(authorization).transpose()?;
-        Ok(Self { uri, host, port, connector, authorization })
-    }
-
-    async fn connect(&self) -> Result<WebSocket, Error> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        stream.set_nodelay(true)?;
-        let mut request = self.uri.clone().into_client_request()?;
-        let headers = request.headers_mut();
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(BUFFER_BYTES)
-            .max_message_size(Some(MAX_SERVER_MESSAGE_BYTES))
-            .max_frame_size(Some(MAX_SERVER_MESSAGE_BYTES));
-        let connector = Some(self.connector.clone());
-        let connecting = client_async_tls_with_config(request, stream, Some(config), connector);
-        Ok(connecting.await?.0)
-    }
-}
-
-fn authorization(token: &str) -> Result<HeaderValue, TokenError> {
-    let text = token.parse::<Token>()?.authorization();
-    let mut value = HeaderValue::from_str(&text).map_err(|_| TokenError::IllegalCharacter)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Reads the system's certificates once: it takes too long for the task that moves datagrams.
-fn tls() -> Result<Arc<ClientConfig>, ClientError> {
-    let found = rustls_native_certs::load_native_certs();
-    for error in found.errors {
-        warn!("root certificates: {error}");
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(ClientError::NoRootCertificates);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 /// What was reported last.
@@ -306,7 +220,7 @@ impl From<Error> for End {
 }
 
 struct Client {
-    server: Server,
+    server: Endpoint,
     hello: Hello,
     signals: mpsc::Receiver<(Id, Body)>,
     events: mpsc::Sender<ClientEvent>,
@@ -328,7 +242,7 @@ impl Client {
             }
             let (status, event, delay) = match end {
                 End::Lost(reason) => {
-                    debug!("{}: not connected: {reason}", self.server.uri);
+                    debug!("{}: not connected: {reason}", self.server);
                     let event = ClientEvent::Disconnected { reason };
                     (Status::Disconnected, event, backoff.delay(random()))
                 }
@@ -395,13 +309,13 @@ impl Client {
         let message = match serde_json::from_str::<ServerMessage<serde_json::Value>>(text) {
             Ok(message) => message,
             Err(error) => {
-                debug!("{}: not understood: {error}", self.server.uri);
+                debug!("{}: not understood: {error}", self.server);
                 return Ok(());
             }
         };
         let event = match message {
             ServerMessage::Welcome { peers, ice_servers } => {
-                info!("{}: connected, {} other members", self.server.uri, peers.len());
+                info!("{}: connected, {} other members", self.server, peers.len());
                 self.status = Status::Member;
                 self.drop_stale_signals();
                 ClientEvent::Welcome { peers, ice_servers }
@@ -419,7 +333,7 @@ impl Client {
                 return Err(End::Refused(Refusal::Protocol(code), message));
             }
             ServerMessage::Error { code, message } => {
-                debug!("{}: signal dropped by the server: {code}: {message}", self.server.uri);
+                debug!("{}: signal dropped by the server: {code}: {message}", self.server);
                 return Ok(());
             }
         };

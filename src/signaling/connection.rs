@@ -198,8 +198,10 @@ impl Line<'_> {
         let event = match frame {
             Some(Ok(Message::Text(text))) => Incoming::Text(text),
             Some(Ok(Message::Pong(_))) => Incoming::Pong,
-            // The pong to a ping is sent by the library.
-            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Progress::Goes,
+            // The library answers pings and closes by itself when it is asked for the next frame.
+            Some(Ok(Message::Ping(_) | Message::Close(_) | Message::Frame(_))) => {
+                return Progress::Goes;
+            }
             Some(Ok(Message::Binary(_))) => {
                 Incoming::Invalid(ErrorCode::BadMessage, "messages are text, not binary")
             }
@@ -211,7 +213,7 @@ impl Line<'_> {
                 debug!("connection {}: {error}", self.connection.0);
                 return Progress::Ends;
             }
-            Some(Ok(Message::Close(_))) | None => return Progress::Ends,
+            None => return Progress::Ends,
         };
         self.report(event).await;
         Progress::Goes

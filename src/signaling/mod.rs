@@ -17,6 +17,8 @@ mod bucket;
 pub mod client;
 #[cfg(feature = "net")]
 mod connection;
+#[cfg(feature = "net")]
+mod endpoint;
 pub mod id;
 pub mod message;
 pub mod registry;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rover_link::signaling::client::{ClientEvent, ClientOptions, spawn};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::stage::{connect, patiently};
@@ -103,6 +104,26 @@ async fn it_serves_until_a_signal_and_then_ends_cleanly() {
         assert_eq!(server.wait(), (Some(0), String::new()));
         assert!(started.elapsed() < Duration::from_secs(5), "took {:?}", started.elapsed());
     }
+}
+
+#[tokio::test]
+async fn it_survives_more_connections_than_it_may_have_files() {
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 32 && exec \"$0\" --bind 127.0.0.1:0";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_signaling_server")]);
+    command.env_remove("ROVER_LINK_TOKEN").stdout(Stdio::piped());
+    let mut server = Running::start(command);
+    let address = server.url.strip_prefix("ws://").expect("a URL").to_owned();
+    let mut crowd = Vec::new();
+    for _ in 0..64 {
+        crowd.push(TcpStream::connect(&address).await.expect("the system accepts it"));
+    }
+    // Whoever comes now has to wait, but gets in when the others are gone.
+    let waiting = tokio::spawn(async move { connect(&format!("ws://{address}")).await });
+    drop(crowd);
+    patiently("a free place", waiting).await.expect("no panic");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0, Some(0));
 }
 
 #[tokio::test]

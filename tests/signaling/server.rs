@@ -54,6 +54,8 @@ async fn members_meet_talk_and_part() {
     );
 
     b.socket.close(None).await.expect("a polite end");
+    let answer = patiently("the answer", b.socket.next()).await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
     assert_eq!(a.hear().await, json!({"type": "peer_left", "rover_id": "rover_b"}));
     server.stop().await;
 }
