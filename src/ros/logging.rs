@@ -17,8 +17,8 @@ use r2r::rcl_interfaces::msg;
 
 use super::text::ros_text;
 
-/// The crate, by which its own records are told from foreign ones, and the name of its node.
-const OWN_TARGET: &str = "rover_link";
+/// The node's name, with which the names of our crates (library and binary) begin.
+const OWN_NAME: &str = "rover_link";
 
 /// Most records that wait for `/rosout`: what the topic keeps for late joiners.
 const BACKLOG: usize = 1000;
@@ -94,7 +94,7 @@ struct Logger {
 
 impl Logger {
     fn node_name(&self) -> &str {
-        self.node_name.get().map_or(OWN_TARGET, String::as_str)
+        self.node_name.get().map_or(OWN_NAME, String::as_str)
     }
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {
@@ -142,7 +142,7 @@ impl Levels {
             }
             let rule = args.next().unwrap_or_default();
             match rule.split_once(":=") {
-                Some((logger, level)) if logger.rsplit('.').next() == Some(OWN_TARGET) => {
+                Some((logger, level)) if logger.rsplit('.').next() == Some(OWN_NAME) => {
                     own = level_filter(level).or(own);
                 }
                 Some(_) => {}
@@ -154,7 +154,7 @@ impl Levels {
     }
 
     fn of(&self, target: &str) -> LevelFilter {
-        if crate_of(target) == OWN_TARGET { self.own } else { self.foreign }
+        if is_own(target) { self.own } else { self.foreign }
     }
 }
 
@@ -168,6 +168,10 @@ fn level_filter(text: &str) -> Option<LevelFilter> {
         "fatal" => Some(LevelFilter::Off),
         _ => None,
     }
+}
+
+fn is_own(target: &str) -> bool {
+    crate_of(target).starts_with(OWN_NAME)
 }
 
 fn crate_of(target: &str) -> &str {
@@ -188,11 +192,11 @@ struct Entry {
 
 impl Entry {
     fn new(record: &Record<'_>, now: SystemTime) -> Self {
-        let origin = crate_of(record.target());
+        let target = record.target();
         Self {
             stamp: now.duration_since(UNIX_EPOCH).unwrap_or_default(),
             level: record.level(),
-            foreign: (origin != OWN_TARGET).then(|| origin.to_owned()),
+            foreign: (!is_own(target)).then(|| crate_of(target).to_owned()),
             text: ros_text(&record.args().to_string()),
             file: record.file().unwrap_or_default().to_owned(),
             line: record.line().unwrap_or_default(),
@@ -308,6 +312,10 @@ mod tests {
         assert_eq!(
             entry("rover_link::net", "rover_b: connected").line("a.rover_link"),
             "[INFO] [1700000000.123456789] [a.rover_link]: rover_b: connected"
+        );
+        assert_eq!(
+            entry("rover_link_node", "ready").line("rover_link"),
+            "[INFO] [1700000000.123456789] [rover_link]: ready"
         );
         assert_eq!(
             entry("str0m::ice", "lost").line("rover_link"),
