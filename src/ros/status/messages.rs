@@ -1,0 +1,291 @@
+//! From snapshots to messages. What is not measured is NaN.
+
+use r2r::builtin_interfaces::msg::Time;
+use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
+use r2r::std_msgs::msg::Header;
+
+use super::report::TopicReport;
+use super::window::Window;
+use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot};
+use crate::ros::text::ros_text;
+
+const BITS_PER_BYTE: f64 = 8.0;
+
+/// A configured peer that the link does not know of yet.
+pub(super) fn unknown_peer(peer: &str) -> PeerSnapshot {
+    PeerSnapshot {
+        peer: peer.to_owned(),
+        state: PeerState::Down,
+        authenticated: false,
+        reason: String::new(),
+        connected_since: None,
+        selected: None,
+        time_since_received: f64::NAN,
+        bytes_sent: 0,
+        bytes_received: 0,
+        messages_sent: 0,
+        messages_received: 0,
+        messages_dropped: 0,
+        buffered_bytes: 0,
+        routes: Vec::new(),
+        paths: Vec::new(),
+    }
+}
+
+/// The link to one peer; `window` is over bytes sent and received.
+pub(super) fn link_quality(
+    header: Header,
+    peer: &PeerSnapshot,
+    connected_since: Time,
+    window: Window<2>,
+) -> LinkQuality {
+    let path = peer.selected.as_ref();
+    LinkQuality {
+        header,
+        peer_id: ros_text(&peer.peer),
+        state: peer.state as u8,
+        authenticated: peer.authenticated,
+        interface: path.map(|path| ros_text(&path.interface)).unwrap_or_default(),
+        local_address: path.map(|path| ros_text(&path.local_address)).unwrap_or_default(),
+        remote_address: path.map(|path| ros_text(&path.remote_address)).unwrap_or_default(),
+        connected_since,
+        round_trip_time: path.map_or(f64::NAN, |path| path.round_trip_time),
+        round_trip_time_min: path.map_or(f64::NAN, |path| path.round_trip_time_min),
+        jitter: f64::NAN,
+        loss_ratio_sent: f64::NAN,
+        loss_ratio_received: f64::NAN,
+        outgoing_bitrate: window.rates[0] * BITS_PER_BYTE,
+        incoming_bitrate: window.rates[1] * BITS_PER_BYTE,
+        available_bitrate: f64::NAN,
+        time_since_received: peer.time_since_received,
+        bytes_sent: peer.bytes_sent,
+        bytes_received: peer.bytes_received,
+        messages_sent: peer.messages_sent,
+        messages_received: peer.messages_received,
+        messages_dropped: peer.messages_dropped,
+        datagrams_repaired: 0,
+        bytes_duplicated: 0,
+        buffered_bytes: u32::try_from(peer.buffered_bytes).unwrap_or(u32::MAX),
+        handovers: 0,
+    }
+}
+
+/// The path that stands for a network interface: the selected one, else the one with the lowest
+/// RTT, else any.
+pub(super) fn representative<'a>(paths: &[&'a PathSnapshot]) -> Option<&'a PathSnapshot> {
+    let by_merit = |a: &&&PathSnapshot, b: &&&PathSnapshot| {
+        // NaN compares as the largest.
+        b.selected.cmp(&a.selected).then(a.round_trip_time.total_cmp(&b.round_trip_time))
+    };
+    paths.iter().min_by(by_merit).copied()
+}
+
+/// One network interface towards one peer; `window` is over bytes sent and received.
+pub(super) fn path_quality(
+    header: Header,
+    peer: &str,
+    paths: &[&PathSnapshot],
+    path: &PathSnapshot,
+    window: Window<2>,
+) -> PathQuality {
+    let is_measured = !path.round_trip_time.is_nan();
+    let state =
+        if is_measured { PathQuality::STATE_GOOD as u8 } else { PathQuality::STATE_CHECKING as u8 };
+    PathQuality {
+        state,
+        selected: path.selected,
+        path_id: path.id,
+        path_count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
+        local_address: ros_text(&path.local_address),
+        remote_address: ros_text(&path.remote_address),
+        round_trip_time: path.round_trip_time,
+        outgoing_bitrate: window.rates[0] * BITS_PER_BYTE,
+        incoming_bitrate: window.rates[1] * BITS_PER_BYTE,
+        time_since_received: path.time_since_received,
+        bytes_sent: path.bytes_sent,
+        bytes_received: path.bytes_received,
+        ..lost_interface(header, peer, &path.interface)
+    }
+}
+
+/// A network interface that had paths towards the peer and has none any more.
+pub(super) fn lost_interface(header: Header, peer: &str, interface: &str) -> PathQuality {
+    PathQuality {
+        header,
+        peer_id: ros_text(peer),
+        interface: ros_text(interface),
+        interface_type: PathQuality::INTERFACE_UNKNOWN as u8,
+        state: PathQuality::STATE_DOWN as u8,
+        selected: false,
+        path_id: 0,
+        path_count: 0,
+        local_address: String::new(),
+        remote_address: String::new(),
+        local_candidate_type: PathQuality::CANDIDATE_UNKNOWN as u8,
+        remote_candidate_type: PathQuality::CANDIDATE_UNKNOWN as u8,
+        round_trip_time: f64::NAN,
+        round_trip_time_min: f64::NAN,
+        round_trip_time_max: f64::NAN,
+        jitter: f64::NAN,
+        loss_ratio_sent: f64::NAN,
+        loss_ratio_received: f64::NAN,
+        outgoing_bitrate: 0.0,
+        incoming_bitrate: 0.0,
+        signal_strength: f64::NAN,
+        time_since_received: f64::NAN,
+        bytes_sent: 0,
+        bytes_received: 0,
+    }
+}
+
+/// A topic of ours that the link has no route for: its peer is not connected, or nobody publishes
+/// it yet.
+pub(super) fn idle_route(id: RouteId, topic: &str) -> RouteSnapshot {
+    RouteSnapshot {
+        id,
+        direction: RouteDirection::Send,
+        topic: topic.to_owned(),
+        open: false,
+        remark: String::new(),
+        messages: 0,
+        bytes: 0,
+        dropped_queue: 0,
+        dropped_oversize: 0,
+    }
+}
+
+/// One topic to or from one peer; `window` is over messages and bytes. The name at a peer that
+/// sends is not known here: it says only under which name its topic shall arrive.
+pub(super) fn topic_statistics(
+    header: Header,
+    peer: &str,
+    route: &RouteSnapshot,
+    report: &TopicReport,
+    window: Window<2>,
+) -> TopicStatistics {
+    let local = if report.topic.is_empty() { &route.topic } else { &report.topic };
+    let remarks = [route.remark.as_str(), report.remark.as_str()];
+    let remarks: Vec<&str> = remarks.into_iter().filter(|remark| !remark.is_empty()).collect();
+    TopicStatistics {
+        header,
+        topic: ros_text(local),
+        remote_topic: ros_text(&route.topic),
+        type_: ros_text(&report.type_name),
+        peer_id: ros_text(peer),
+        direction: route.direction as u8,
+        rate: window.rates[0],
+        bitrate: window.rates[1] * BITS_PER_BYTE,
+        latency_mean: f64::NAN,
+        latency_max: f64::NAN,
+        age: window.age,
+        messages: route.messages,
+        dropped_queue: route.dropped_queue,
+        dropped_expired: 0,
+        dropped_rate: 0,
+        dropped_oversize: route.dropped_oversize,
+        dropped_interface: 0,
+        type_mismatch: report.type_mismatch,
+        qos_mismatch: report.qos_mismatch,
+        remark: ros_text(&remarks.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window<2> = Window { rates: [100.0, 50.0], age: 0.25 };
+
+    fn path(id: u32, selected: bool, round_trip_time: f64) -> PathSnapshot {
+        PathSnapshot {
+            id,
+            interface: "eth0.100".to_owned(),
+            local_address: "10.0.0.1:5000".to_owned(),
+            remote_address: "10.0.0.2:6000".to_owned(),
+            selected,
+            round_trip_time,
+            round_trip_time_min: 0.001,
+            time_since_received: 0.1,
+            bytes_sent: 10,
+            bytes_received: 20,
+        }
+    }
+
+    #[test]
+    fn a_connected_peer_shows_its_selected_path_and_rates_in_bits() {
+        let peer = PeerSnapshot {
+            state: PeerState::Connected,
+            authenticated: true,
+            selected: Some(path(1, true, 0.02)),
+            buffered_bytes: u64::MAX,
+            ..unknown_peer("rover_b")
+        };
+        let since = Time { sec: 5, nanosec: 0 };
+        let message = link_quality(Header::default(), &peer, since.clone(), WINDOW);
+        assert_eq!(message.peer_id, "rover_b");
+        assert_eq!(message.state, LinkQuality::STATE_CONNECTED as u8);
+        assert_eq!(message.connected_since, since);
+        assert_eq!((message.round_trip_time, message.round_trip_time_min), (0.02, 0.001));
+        assert_eq!((message.outgoing_bitrate, message.incoming_bitrate), (800.0, 400.0));
+        assert_eq!(message.buffered_bytes, u32::MAX);
+        assert!(message.jitter.is_nan() && message.loss_ratio_sent.is_nan());
+    }
+
+    #[test]
+    fn a_peer_that_is_down_measures_nothing() {
+        let message =
+            link_quality(Header::default(), &unknown_peer("rover_b"), Time::default(), WINDOW);
+        assert_eq!(message.state, LinkQuality::STATE_DOWN as u8);
+        assert!(message.interface.is_empty());
+        assert!(message.round_trip_time.is_nan() && message.time_since_received.is_nan());
+    }
+
+    #[test]
+    fn the_selected_path_stands_for_an_interface_else_the_quickest() {
+        let (slow, quick, unmeasured) =
+            (path(1, false, 0.5), path(2, false, 0.1), path(3, false, f64::NAN));
+        let selected = path(4, true, 0.9);
+        let id = |paths: &[&PathSnapshot]| representative(paths).map(|path| path.id);
+        assert_eq!(id(&[&unmeasured, &slow, &quick]), Some(2));
+        assert_eq!(id(&[&quick, &selected, &unmeasured]), Some(4));
+        assert_eq!(id(&[&unmeasured]), Some(3));
+        assert_eq!(id(&[]), None);
+    }
+
+    #[test]
+    fn an_interface_shows_its_path_and_is_down_when_all_are_gone() {
+        let path = path(2, true, 0.1);
+        let message = path_quality(Header::default(), "rover_b", &[&path, &path], &path, WINDOW);
+        assert_eq!((message.path_id, message.path_count, message.selected), (2, 2, true));
+        assert_eq!(message.state, PathQuality::STATE_GOOD as u8);
+        assert_eq!(message.interface, "eth0.100");
+        let message = lost_interface(Header::default(), "rover_b", "eth0.100");
+        assert_eq!(message.state, PathQuality::STATE_DOWN as u8);
+        assert!(message.round_trip_time.is_nan());
+    }
+
+    #[test]
+    fn a_route_shows_both_names_and_what_either_side_remarks() {
+        let route = RouteSnapshot {
+            remark: "refused\0 there".to_owned(),
+            ..idle_route(RouteId(1), "/rover_a/odom")
+        };
+        let report = TopicReport {
+            topic: "/odom".to_owned(),
+            type_name: "nav_msgs/msg/Odometry".to_owned(),
+            qos_mismatch: true,
+            remark: "a publisher is volatile".to_owned(),
+            ..TopicReport::default()
+        };
+        let message = topic_statistics(Header::default(), "rover_b", &route, &report, WINDOW);
+        assert_eq!(
+            (message.topic.as_str(), message.remote_topic.as_str()),
+            ("/odom", "/rover_a/odom")
+        );
+        assert_eq!(message.type_, "nav_msgs/msg/Odometry");
+        assert_eq!(message.direction, TopicStatistics::DIRECTION_SEND as u8);
+        assert_eq!((message.rate, message.bitrate, message.age), (100.0, 400.0, 0.25));
+        assert!(message.qos_mismatch && !message.type_mismatch);
+        assert_eq!(message.remark, "refused\u{fffd} there; a publisher is volatile");
+    }
+}

@@ -1,0 +1,445 @@
+//! The node's own topics: link and path quality, topic statistics, handovers, `/diagnostics`.
+//!
+//! All of it is published on the thread that owns the node, from the link's latest
+//! [`Snapshot`] and the bridge's [`BridgeReport`], each at its own pace and whether or not any peer
+//! is connected. Everything is RELIABLE, for so do rqt's tools subscribe.
+
+mod diagnostics;
+mod messages;
+mod report;
+mod window;
+
+pub use report::{BridgeReport, TopicReport};
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use log::warn;
+use r2r::builtin_interfaces::msg::Time;
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatistics};
+use r2r::std_msgs::msg::Header;
+use r2r::{Clock, Publisher, QosProfile};
+
+use super::text::name_part;
+use crate::config::{Config, PeerFilter};
+use crate::link::{
+    PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, Snapshot,
+};
+use window::{Window, Windows};
+
+/// How often `/diagnostics` is published: what its aggregator and monitors are made for.
+const DIAGNOSTICS_PERIOD: Duration = Duration::from_secs(1);
+
+/// Handovers that a late joiner is told of.
+const HANDOVER_DEPTH: usize = 20;
+
+/// One message of `~/topic_statistics` for each topic and peer is published at once; a history of
+/// this many holds them all for all but the largest configurations.
+const STATISTICS_DEPTH: usize = 200;
+
+/// Publishes the state of the node.
+pub struct StatusPublisher {
+    config: Config,
+    clock: Arc<Mutex<Clock>>,
+    statistics: Publisher<TopicStatistics>,
+    diagnostics: Publisher<DiagnosticArray>,
+    /// Held so that the topic exists, with its history.
+    _handovers: Publisher<HandoverEvent>,
+    peers: BTreeMap<String, PeerPublishers>,
+    peer_windows: Windows<String, 2>,
+    path_windows: Windows<(String, String, u32), 2>,
+    route_windows: Windows<(String, u8, RouteId), 2>,
+    status_due: Instant,
+    diagnostics_due: Instant,
+}
+
+/// What is published of one peer.
+struct PeerPublishers {
+    link: Publisher<LinkQuality>,
+    /// By the name of the network interface.
+    paths: BTreeMap<String, Publisher<PathQuality>>,
+    /// Start of the session by the system's clock and by ROS's, which can be a simulated one.
+    since: Option<(SystemTime, Time)>,
+}
+
+impl StatusPublisher {
+    /// Makes the publishers; those of peers follow when the peers are seen.
+    ///
+    /// # Errors
+    /// When ROS cannot make one.
+    pub fn new(node: &mut r2r::Node, config: &Config) -> r2r::Result<Self> {
+        let reliable = || QosProfile::default().reliable();
+        let late_joiners = reliable().transient_local().keep_last(HANDOVER_DEPTH);
+        let now = Instant::now();
+        Ok(Self {
+            config: config.clone(),
+            clock: node.get_ros_clock(),
+            statistics: node
+                .create_publisher("~/topic_statistics", reliable().keep_last(STATISTICS_DEPTH))?,
+            diagnostics: node.create_publisher("/diagnostics", reliable())?,
+            _handovers: node.create_publisher("~/handover_event", late_joiners)?,
+            peers: BTreeMap::new(),
+            peer_windows: Windows::default(),
+            path_windows: Windows::default(),
+            route_windows: Windows::default(),
+            status_due: now,
+            diagnostics_due: now,
+        })
+    }
+
+    /// When [`publish`](Self::publish) has something to do next.
+    pub fn next_due(&self) -> Instant {
+        self.status_due.min(self.diagnostics_due)
+    }
+
+    /// Publishes what is due; does nothing when nothing is.
+    pub fn publish(&mut self, node: &mut r2r::Node, snapshot: &Snapshot, report: &BridgeReport) {
+        let now = Instant::now();
+        let is_status_due = now >= self.status_due;
+        let are_diagnostics_due = now >= self.diagnostics_due;
+        if !is_status_due && !are_diagnostics_due {
+            return;
+        }
+        let peers = known_peers(&self.config, snapshot);
+        let routes = routes(&self.config, &peers, report);
+        let header = self.header();
+        if is_status_due {
+            let period = Duration::from_secs_f64(1.0 / self.config.link_quality_publish_rate);
+            self.status_due = next_deadline(self.status_due, period, now);
+            self.publish_peers(node, &header, now, &peers);
+            self.publish_statistics(&header, now, &routes);
+            self.forget_all_but(node, now, &peers);
+        }
+        if are_diagnostics_due {
+            self.diagnostics_due = next_deadline(self.diagnostics_due, DIAGNOSTICS_PERIOD, now);
+            self.publish_diagnostics(header, snapshot, &peers, &routes);
+        }
+    }
+
+    /// A header with the node's time: simulated time where `use_sim_time` is set.
+    fn header(&self) -> Header {
+        let now = self.clock.lock().unwrap_or_else(PoisonError::into_inner).get_now();
+        let stamp = Clock::to_builtin_time(&now.unwrap_or_default());
+        Header { stamp, frame_id: String::new() }
+    }
+
+    fn publish_peers(
+        &mut self,
+        node: &mut r2r::Node,
+        header: &Header,
+        now: Instant,
+        peers: &[PeerSnapshot],
+    ) {
+        for peer in peers {
+            let publishers = match self.peers.entry(peer.peer.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => match PeerPublishers::new(node, &peer.peer) {
+                    Ok(publishers) => new.insert(publishers),
+                    Err(error) => {
+                        warn!("{}: could not make its status topics error={error}", peer.peer);
+                        continue;
+                    }
+                },
+            };
+            let counters = [peer.bytes_sent, peer.bytes_received];
+            let window = self.peer_windows.look(peer.peer.clone(), now, counters);
+            let since = publishers.connected_since(peer, &header.stamp);
+            send(&publishers.link, &messages::link_quality(header.clone(), peer, since, window));
+
+            for (interface, paths) in by_interface(&peer.paths) {
+                let Some(path) = messages::representative(&paths) else { continue };
+                let Some(publisher) = publishers.path(node, &peer.peer, interface) else {
+                    continue;
+                };
+                let key = (peer.peer.clone(), interface.to_owned(), path.id);
+                let counters = [path.bytes_sent, path.bytes_received];
+                let window = self.path_windows.look(key, now, counters);
+                let header = header.clone();
+                send(publisher, &messages::path_quality(header, &peer.peer, &paths, path, window));
+            }
+            let is_lost = |interface: &str| peer.paths.iter().all(|p| p.interface != interface);
+            for (interface, publisher) in publishers.paths.iter().filter(|(i, _)| is_lost(i)) {
+                send(publisher, &messages::lost_interface(header.clone(), &peer.peer, interface));
+            }
+        }
+    }
+
+    fn publish_statistics(&mut self, header: &Header, now: Instant, routes: &[Route<'_>]) {
+        for Route { peer, snapshot, report } in routes {
+            let key = ((*peer).to_owned(), snapshot.direction as u8, snapshot.id);
+            let counters = [snapshot.messages, snapshot.bytes];
+            let window = self.route_windows.look(key, now, counters);
+            let header = header.clone();
+            let message = messages::topic_statistics(header, peer, snapshot, report, window);
+            send(&self.statistics, &message);
+        }
+    }
+
+    fn publish_diagnostics(
+        &self,
+        header: Header,
+        snapshot: &Snapshot,
+        peers: &[PeerSnapshot],
+        routes: &[Route<'_>],
+    ) {
+        let Config { rover_id, signaling_url, .. } = &self.config;
+        let is_any_connected = peers.iter().any(|peer| peer.state == PeerState::Connected);
+        let statistics: Vec<_> = routes
+            .iter()
+            .map(|Route { peer, snapshot, report }| {
+                let header = header.clone();
+                messages::topic_statistics(header, peer, snapshot, report, Window::UNKNOWN)
+            })
+            .collect();
+        let signaling = &snapshot.signaling;
+        let mut status =
+            vec![diagnostics::signaling(rover_id, signaling_url, signaling, is_any_connected)];
+        status.extend(peers.iter().map(|peer| diagnostics::peer(rover_id, peer)));
+        status.push(diagnostics::topics(rover_id, &statistics));
+        send(&self.diagnostics, &DiagnosticArray { header, status });
+    }
+
+    /// Drops what belongs to peers, paths and routes that are gone: strangers come and go in an
+    /// open fleet.
+    fn forget_all_but(&mut self, node: &mut r2r::Node, now: Instant, peers: &[PeerSnapshot]) {
+        let known: BTreeSet<&str> = peers.iter().map(|peer| peer.peer.as_str()).collect();
+        let gone: Vec<String> =
+            self.peers.keys().filter(|peer| !known.contains(peer.as_str())).cloned().collect();
+        for publishers in gone.iter().filter_map(|peer| self.peers.remove(peer)) {
+            node.destroy_publisher(publishers.link);
+            for publisher in publishers.paths.into_values() {
+                node.destroy_publisher(publisher);
+            }
+        }
+        self.peer_windows.forget_all_but(now);
+        self.path_windows.forget_all_but(now);
+        self.route_windows.forget_all_but(now);
+    }
+}
+
+impl PeerPublishers {
+    fn new(node: &mut r2r::Node, peer: &str) -> r2r::Result<Self> {
+        let name = format!("~/{}/link_quality", name_part(peer));
+        let link = node.create_publisher(&name, QosProfile::default().reliable())?;
+        Ok(Self { link, paths: BTreeMap::new(), since: None })
+    }
+
+    fn path(
+        &mut self,
+        node: &mut r2r::Node,
+        peer: &str,
+        interface: &str,
+    ) -> Option<&Publisher<PathQuality>> {
+        if !self.paths.contains_key(interface) {
+            let name = format!("~/{}/{}/path_quality", name_part(peer), name_part(interface));
+            match node.create_publisher(&name, QosProfile::default().reliable()) {
+                Ok(publisher) => {
+                    self.paths.insert(interface.to_owned(), publisher);
+                }
+                Err(error) => {
+                    warn!(
+                        "{peer}: could not make a status topic interface={interface} error={error}"
+                    );
+                }
+            }
+        }
+        self.paths.get(interface)
+    }
+
+    /// When the session began, by ROS's clock; zero while there is none. Where that clock is the
+    /// system's, as it is unless time is simulated, this is the time that the link noted.
+    fn connected_since(&mut self, peer: &PeerSnapshot, now: &Time) -> Time {
+        let Some(since) = peer.connected_since else {
+            self.since = None;
+            return Time::default();
+        };
+        match &self.since {
+            Some((known, stamp)) if *known == since => stamp.clone(),
+            _ => {
+                let stamp = in_ros_time(since, SystemTime::now(), now);
+                self.since = Some((since, stamp.clone()));
+                stamp
+            }
+        }
+    }
+}
+
+/// The moment `then` by a clock that shows `ros_now` while the system's shows `now`. Two clocks
+/// within a second of each other are taken for one.
+fn in_ros_time(then: SystemTime, now: SystemTime, ros_now: &Time) -> Time {
+    let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ros_now = Duration::new(u64::try_from(ros_now.sec).unwrap_or(0), ros_now.nanosec);
+    let (then, now) = (since_epoch(then), since_epoch(now));
+    let stamp = if now.abs_diff(ros_now) < Duration::from_secs(1) {
+        then
+    } else {
+        ros_now.saturating_sub(now.saturating_sub(then))
+    };
+    Clock::to_builtin_time(&stamp)
+}
+
+/// The peers that the link knows of, and those that are configured and that it does not know yet.
+fn known_peers(config: &Config, snapshot: &Snapshot) -> Vec<PeerSnapshot> {
+    let mut peers = snapshot.peers.clone();
+    if let PeerFilter::Only(ids) = &config.peers {
+        for id in ids.iter().filter(|id| **id != config.rover_id) {
+            if peers.iter().all(|peer| peer.peer != *id) {
+                peers.push(messages::unknown_peer(id));
+            }
+        }
+    }
+    peers
+}
+
+/// One topic to or from one peer, as the link and the bridge know it.
+struct Route<'a> {
+    peer: &'a str,
+    snapshot: RouteSnapshot,
+    report: TopicReport,
+}
+
+/// The link's routes, and our topics that have none there.
+fn routes<'a>(config: &Config, peers: &'a [PeerSnapshot], report: &BridgeReport) -> Vec<Route<'a>> {
+    let mut routes = Vec::new();
+    for peer in peers {
+        for snapshot in peer.routes.iter().cloned().chain(idle_routes(config, peer, report)) {
+            let known = match snapshot.direction {
+                RouteDirection::Send => report.outgoing.get(&snapshot.id),
+                RouteDirection::Receive => report.incoming.get(&(peer.peer.clone(), snapshot.id)),
+            };
+            let report = known.cloned().unwrap_or_default();
+            routes.push(Route { peer: &peer.peer, snapshot, report });
+        }
+    }
+    routes
+}
+
+/// Our topics that are meant for the peer and that the link has no route for.
+fn idle_routes(config: &Config, peer: &PeerSnapshot, report: &BridgeReport) -> Vec<RouteSnapshot> {
+    let sent: BTreeSet<RouteId> = peer
+        .routes
+        .iter()
+        .filter(|route| route.direction == RouteDirection::Send)
+        .map(|route| route.id)
+        .collect();
+    let idle = |(id, known): (&RouteId, &TopicReport)| {
+        let topic = config.topics.get(usize::from(id.0))?;
+        let is_meant = topic.direction.sends() && topic.peers.admits(&peer.peer);
+        let remote = topic.remote_name.as_deref().unwrap_or(&known.topic);
+        (is_meant && !sent.contains(id)).then(|| messages::idle_route(*id, remote))
+    };
+    report.outgoing.iter().filter_map(idle).collect()
+}
+
+fn by_interface(paths: &[PathSnapshot]) -> BTreeMap<&str, Vec<&PathSnapshot>> {
+    let mut interfaces: BTreeMap<&str, Vec<&PathSnapshot>> = BTreeMap::new();
+    for path in paths {
+        interfaces.entry(&path.interface).or_default().push(path);
+    }
+    interfaces
+}
+
+/// The next deadline after `now` on the grid of a period; what was slept through is left out.
+fn next_deadline(due: Instant, period: Duration, now: Instant) -> Instant {
+    let next = due + period;
+    if next > now { next } else { now + period }
+}
+
+fn send<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>, message: &T) {
+    // r2r logs why it could not; the next message is due soon.
+    let _ = publisher.publish(message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Parameters, Sources, Value};
+
+    fn config() -> Config {
+        let text = |text: &str| Value::String(text.to_owned());
+        let texts = |texts: &[&str]| Value::StringList(texts.iter().map(|&t| t.into()).collect());
+        let values = Parameters::from([
+            ("rover_id".to_owned(), text("rover_a")),
+            ("identity_file".to_owned(), text("identity.pem")),
+            ("peers".to_owned(), texts(&["rover_a", "rover_b", "rover_c"])),
+            ("topic_ids".to_owned(), texts(&["odom", "chat"])),
+            ("topics.odom.name".to_owned(), text("odom")),
+            ("topics.odom.peers".to_owned(), texts(&["rover_b"])),
+            ("topics.chat.name".to_owned(), text("/chat")),
+            ("topics.chat.direction".to_owned(), text("both")),
+        ]);
+        Config::from_parameters(&values, &Sources::default()).expect("a good configuration")
+    }
+
+    #[test]
+    fn configured_peers_are_shown_before_the_link_knows_them() {
+        let rover_c =
+            PeerSnapshot { state: PeerState::Connected, ..messages::unknown_peer("rover_c") };
+        let snapshot = Snapshot { peers: vec![rover_c], ..Snapshot::default() };
+        let peers: Vec<_> = known_peers(&config(), &snapshot)
+            .into_iter()
+            .map(|peer| (peer.peer, peer.state))
+            .collect();
+        let expected = [("rover_c", PeerState::Connected), ("rover_b", PeerState::Down)];
+        assert_eq!(peers, expected.map(|(peer, state)| (peer.to_owned(), state)));
+    }
+
+    #[test]
+    fn our_topics_are_shown_for_each_peer_they_are_meant_for_connected_or_not() {
+        let topic = |topic: &str| TopicReport { topic: topic.to_owned(), ..TopicReport::default() };
+        let report = BridgeReport {
+            outgoing: BTreeMap::from([
+                (RouteId(0), topic("/a/odom")),
+                (RouteId(1), topic("/chat")),
+            ]),
+            incoming: BTreeMap::from([(("rover_b".to_owned(), RouteId(7)), topic("/chat"))]),
+        };
+        let mut rover_b = messages::unknown_peer("rover_b");
+        rover_b.routes = vec![
+            RouteSnapshot { open: true, ..messages::idle_route(RouteId(0), "/rover_a/odom") },
+            RouteSnapshot {
+                direction: RouteDirection::Receive,
+                ..messages::idle_route(RouteId(7), "/chat")
+            },
+        ];
+        let peers = [rover_b, messages::unknown_peer("rover_c")];
+        let shown: Vec<_> = routes(&config(), &peers, &report)
+            .into_iter()
+            .map(|route| {
+                (route.peer, route.report.topic, route.snapshot.topic, route.snapshot.open)
+            })
+            .collect();
+        let row =
+            |peer, here: &str, there: &str, open| (peer, here.to_owned(), there.to_owned(), open);
+        assert_eq!(
+            shown,
+            [
+                row("rover_b", "/a/odom", "/rover_a/odom", true),
+                row("rover_b", "/chat", "/chat", false),
+                row("rover_b", "/chat", "/chat", false),
+                row("rover_c", "/chat", "/chat", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn deadlines_keep_their_grid_and_leave_out_what_was_slept_through() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let period = Duration::from_millis(500);
+        assert_eq!(next_deadline(at(0), period, at(30)), at(500));
+        assert_eq!(next_deadline(at(0), period, at(4000)), at(4500));
+    }
+
+    #[test]
+    fn a_moment_is_told_by_the_clock_of_ros() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let ros = |sec| Time { sec, nanosec: 0 };
+        assert_eq!(in_ros_time(at(1000), at(1060), &ros(1060)), ros(1000));
+        assert_eq!(in_ros_time(at(1000), at(1060), &ros(100)), ros(40), "simulated time");
+        assert_eq!(in_ros_time(at(1000), at(1060), &ros(30)), ros(0), "begun before it");
+    }
+}
