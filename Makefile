@@ -1,0 +1,30 @@
+# The commands of rover_link. `make` alone explains them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench clean
+
+# Passed on to the program that a target runs: make demo ARGS=--keep
+ARGS ?=
+
+help: ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: system packages, ROS 2 where none is sourced, env.sh
+	@scripts/setup.sh
+
+build: setup ## Build the package into install/; then: . ./env.sh
+	@scripts/build.sh
+
+demo: build ## Show two rovers sharing topics, under a minute; ARGS=--keep leaves it running
+	@. ./env.sh && exec python3 scripts/demo.py $(ARGS)
+
+test: build ## Run all tests
+	@scripts/test.sh
+
+bench: build ## Measure added latency and throughput beside plain DDS; writes target/bench.json
+	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)
+
+clean: ## Remove what was built (the private ROS 2 in .ros2/ stays)
+	rm -rf build install log target env.sh .ros2/build .ros2/interfaces
