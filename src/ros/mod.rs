@@ -4,5 +4,19 @@
 //! of a message; the node's own topics, parameters and services go through r2r.
 
 #[forbid(unsafe_code)]
+pub mod bridge;
+#[forbid(unsafe_code)]
+mod inbound;
+#[forbid(unsafe_code)]
+mod mismatch;
+#[forbid(unsafe_code)]
+mod outbound;
+#[forbid(unsafe_code)]
+mod pace;
+#[forbid(unsafe_code)]
 pub mod qos;
 pub mod rcl;
+#[forbid(unsafe_code)]
+mod received;
+#[forbid(unsafe_code)]
+pub mod report;

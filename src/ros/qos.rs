@@ -20,6 +20,8 @@
 //! `keep_all` is offered on as told, but kept as a deep `keep_last`: DDS makes a publisher that
 //! keeps all wait for its slowest subscriber, and one that waits here would hold up other topics.
 
+use std::fmt;
+
 use crate::config::{Delivery, Durability, History, QosOverrides, QosProfile, Reliability};
 
 /// Samples that our own subscriptions keep: 1 s of a topic at 1 kHz, should the thread that drains
@@ -55,6 +57,20 @@ impl EndpointQos {
     /// `self`?
     pub fn satisfies(self, requested: Self) -> bool {
         self.reliability >= requested.reliability && self.durability >= requested.durability
+    }
+}
+
+/// As ROS's tools write it.
+impl fmt::Display for EndpointQos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reliability {
+            Reliability::BestEffort => "best_effort",
+            Reliability::Reliable => "reliable",
+        })?;
+        f.write_str(match self.durability {
+            Durability::Volatile => ", volatile",
+            Durability::TransientLocal => ", transient_local",
+        })
     }
 }
 
@@ -148,8 +164,10 @@ mod tests {
         assert_eq!(EndpointQos::from(offer_for(&[LATCHED])), LATCHED);
         assert_eq!(offer_for(&[LATCHED]).depth, 1);
         assert_eq!(EndpointQos::from(offer_for(&[LATCHED, SENSOR, LATCHED])), SENSOR);
-        let lossy_latched =
-            EndpointQos { reliability: Reliability::BestEffort, durability: Durability::TransientLocal };
+        let lossy_latched = EndpointQos {
+            reliability: Reliability::BestEffort,
+            durability: Durability::TransientLocal,
+        };
         assert_eq!(EndpointQos::from(offer_for(&[lossy_latched, LATCHED])), lossy_latched);
     }
 

@@ -186,6 +186,7 @@ pub struct Node {
     /// Held while entities are made and unmade: rcl keeps a table of types per node without a lock.
     entities: Mutex<()>,
     resolve_as: (CString, CString),
+    full_name: String,
 }
 
 // SAFETY: rcl allows concurrent graph queries and name resolution, which only read the node and the
@@ -220,7 +221,9 @@ impl Node {
         namespace: &str,
     ) -> Result<Arc<Self>, RclError> {
         // A leading underscore hides a node from the tools, as it does for rclpy's own.
-        let name = c_text(&format!("_{visible_name}_bridge"))?;
+        let name = format!("_{visible_name}_bridge");
+        let full_name = full_name(namespace, &name);
+        let name = c_text(&name)?;
         let resolve_as = (c_text(visible_name)?, c_text(namespace)?);
         // SAFETY: the node is zero-initialized as rcl asks for; its context and the node itself
         // stay at their addresses for as long as the node lives.
@@ -233,8 +236,19 @@ impl Node {
             let namespace = resolve_as.1.as_ptr();
             let code = rcl_node_init(node, name.as_ptr(), namespace, context_ptr, &options);
             check("rcl_node_init", code)?;
-            Ok(Arc::new(Self { handle, context, entities: Mutex::default(), resolve_as }))
+            Ok(Arc::new(Self {
+                handle,
+                context,
+                entities: Mutex::default(),
+                resolve_as,
+                full_name,
+            }))
         }
+    }
+
+    /// Does the endpoint belong to this node?
+    pub fn owns(&self, endpoint: &Endpoint) -> bool {
+        endpoint.node == self.full_name
     }
 
     /// The absolute name of a topic after namespace and remaps.
@@ -359,10 +373,14 @@ impl Endpoint {
             id: PublisherId(u128::from_be_bytes(info.endpoint_gid)),
             type_name,
             type_hash: hash_text(&info.topic_type_hash),
-            node: format!("{}/{name}", namespace.trim_end_matches('/')),
+            node: full_name(&namespace, &name),
             qos: read_qos(&info.qos_profile),
         }
     }
+}
+
+fn full_name(namespace: &str, name: &str) -> String {
+    format!("{}/{name}", namespace.trim_end_matches('/'))
 }
 
 /// `RIHS01_…` (REP-2011); empty where unset.
@@ -553,8 +571,7 @@ impl Subscription {
             let handle = Pinned::new(rcl_get_zero_initialized_subscription());
             let type_support = type_support.handle.as_ptr();
             let (node_ptr, topic) = (node.handle.ptr(), topic.as_ptr());
-            let code =
-                rcl_subscription_init(handle.ptr(), node_ptr, type_support, topic, &options);
+            let code = rcl_subscription_init(handle.ptr(), node_ptr, type_support, topic, &options);
             drop(guard);
             check("rcl_subscription_init", code)?;
             Ok(Self { handle, node: node.clone(), buffer: Buffer::new() })
