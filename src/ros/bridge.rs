@@ -1,0 +1,178 @@
+//! The two threads that carry messages between ROS and the link, and what they share.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use super::rcl::{GuardCondition, Node, Publisher, RclError};
+use super::report::SharedReport;
+use crate::config::{Admission, Config};
+use crate::link::{PublisherId, RouteId};
+use crate::net::ApplicationEnd;
+
+/// Why the bridge cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BridgeError {
+    /// A topic's name cannot be resolved.
+    #[error("topics.{id}.name: {source}")]
+    Name {
+        /// Id of the topic's entry.
+        id: String,
+        /// What ROS says.
+        source: RclError,
+    },
+    /// ROS refuses something else.
+    #[error(transparent)]
+    Ros(#[from] RclError),
+    /// No thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The running bridge. Dropping it stops both threads, which takes less than a second.
+pub struct Bridge {
+    shared: Shared,
+    wake_outbound: Arc<GuardCondition>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What both threads use.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) node: Arc<Node>,
+    pub(super) application: ApplicationEnd,
+    pub(super) report: SharedReport,
+    pub(super) own: OwnPublishers,
+    stop: Arc<AtomicBool>,
+}
+
+impl Shared {
+    /// Shall the threads end?
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// The publishers that stand for peers' topics, by which our own messages are told from others'.
+#[derive(Clone, Default)]
+pub(super) struct OwnPublishers(Arc<Mutex<BTreeSet<PublisherId>>>);
+
+impl OwnPublishers {
+    /// Makes a publisher that counts as own from before anybody can see it.
+    pub(super) fn make(
+        &self,
+        make: impl FnOnce() -> Result<Publisher, RclError>,
+    ) -> Result<Publisher, RclError> {
+        let mut ids = self.lock();
+        let publisher = make()?;
+        ids.insert(publisher.id());
+        Ok(publisher)
+    }
+
+    /// The publisher is gone. Its GID is not used again for as long as the process lives.
+    pub(super) fn forget(&self, id: PublisherId) {
+        self.lock().remove(&id);
+    }
+
+    /// Is it one of ours?
+    pub(super) fn contains(&self, id: PublisherId) -> bool {
+        self.lock().contains(&id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PublisherId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bridge {
+    /// Starts both threads. Topics are numbered by their place in [`Config::topics`].
+    ///
+    /// # Errors
+    /// A name that ROS refuses, or a middleware that does not work.
+    pub fn start(
+        node: Arc<Node>,
+        config: &Config,
+        application: ApplicationEnd,
+    ) -> Result<Self, BridgeError> {
+        let names = resolved_names(&node, config)?;
+        let admission = Admission::new(config, &names);
+        let sent = names
+            .into_iter()
+            .zip(&config.topics)
+            .filter(|(_, topic)| topic.direction.sends())
+            .filter_map(|((index, name), topic)| {
+                // The configuration holds at most 2,048 topics.
+                Some((RouteId(u16::try_from(index).ok()?), name, topic.clone()))
+            })
+            .collect();
+        let wake_outbound = Arc::new(GuardCondition::new(&node)?);
+        let shared = Shared {
+            node,
+            application,
+            report: SharedReport::default(),
+            own: OwnPublishers::default(),
+            stop: Arc::default(),
+        };
+        let mut bridge = Self { shared, wake_outbound, threads: Vec::new() };
+        let (shared, wake) = (bridge.shared.clone(), bridge.wake_outbound.clone());
+        bridge.spawn("ros_outbound", move || Outbound::new(shared, sent).run(&wake))?;
+        let shared = bridge.shared.clone();
+        bridge.spawn("ros_inbound", move || {
+            Inbound::new(shared, admission).run();
+            Ok(())
+        })?;
+        Ok(bridge)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), RclError> + Send + 'static,
+    ) -> Result<(), BridgeError> {
+        let run = move || {
+            if let Err(error) = run() {
+                log::error!("the bridge cannot go on: {error}");
+            }
+        };
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        Ok(())
+    }
+
+    /// What the bridge knows of its topics.
+    pub fn report(&self) -> &SharedReport {
+        &self.shared.report
+    }
+
+    /// Has a thread ended by itself? Either ROS or the driver is gone then.
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Err(error) = self.wake_outbound.trigger() {
+            log::warn!("cannot wake the bridge to stop it: {error}");
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a thread of the bridge has panicked");
+            }
+        }
+    }
+}
+
+/// The absolute name of each topic of the configuration, by its place there.
+fn resolved_names(node: &Node, config: &Config) -> Result<Vec<(usize, String)>, BridgeError> {
+    let resolve = |(index, topic): (usize, &crate::config::Topic)| {
+        let name = node.resolve_topic(&topic.name);
+        let name = name.map_err(|source| BridgeError::Name { id: topic.id.clone(), source })?;
+        Ok((index, name))
+    };
+    config.topics.iter().enumerate().map(resolve).collect()
+}

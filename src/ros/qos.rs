@@ -1,0 +1,225 @@
+//! Which QoS a bridged topic gets on either side. Pure; nothing here talks to ROS.
+//!
+//! Each axis is decided by itself: what the configuration says, else the weaker of the policies
+//! that the publishers found offer, else the default of ROS (reliable, volatile). The weaker one,
+//! because a subscription that requests more than one of the publishers offers gets nothing from
+//! that publisher, while one that requests less gets everything from all of them.
+//!
+//! A depth is not told by the graph, and it is no contract between publisher and subscriber: each
+//! side keeps as much as it likes. So there are three depths here:
+//!
+//! - our own subscription keeps [`SUBSCRIPTION_DEPTH`] samples, whatever crosses in the end: it is
+//!   drained at once, and a burst that overflowed it would be lost without a trace;
+//! - the offer names the depth that late joiners can count on: the last sample of a
+//!   `transient_local` publisher (a map, a robot description), the usual 10 of a volatile one;
+//! - the publisher at the far side keeps exactly the offer's depth when `transient_local`, since
+//!   all of that is handed to each late joiner, and at least [`PUBLISHER_DEPTH`] when it has to
+//!   send again what a subscriber missed. A volatile sample leaves that history once every
+//!   subscriber has it.
+//!
+//! `keep_all` is offered on as told, but kept as a deep `keep_last`: DDS makes a publisher that
+//! keeps all wait for its slowest subscriber, and one that waits here would hold up other topics.
+
+use std::fmt;
+
+use crate::config::{Delivery, Durability, History, QosOverrides, QosProfile, Reliability};
+
+/// Samples that our own subscriptions keep: 1 s of a topic at 1 kHz, should the thread that drains
+/// them be kept from running for so long.
+pub const SUBSCRIPTION_DEPTH: u32 = 1000;
+
+/// Samples that a reliable, volatile publisher of ours keeps for subscribers that missed some: 1 s
+/// at the highest rate at which messages are published here.
+pub const PUBLISHER_DEPTH: u32 = 1000;
+
+/// Depth offered for a volatile topic: the usual one of ROS.
+const VOLATILE_DEPTH: u32 = 10;
+
+/// Depth offered for a `transient_local` topic: what is latched is nearly always the last sample.
+const TRANSIENT_LOCAL_DEPTH: u32 = 1;
+
+/// Largest depth that an offer from the network gets, samples; it bounds what a peer can make us
+/// keep. Twice what the largest of common latched topics (`/rosout`) asks for.
+const MAX_OFFERED_DEPTH: u32 = 2000;
+
+/// The policies that the ROS graph tells of a publisher (what it offers) or a subscription (what
+/// it requests).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointQos {
+    /// Reliability.
+    pub reliability: Reliability,
+    /// Durability.
+    pub durability: Durability,
+}
+
+impl EndpointQos {
+    /// Does a subscription that requests `requested` get the messages of a publisher that offers
+    /// `self`?
+    pub fn satisfies(self, requested: Self) -> bool {
+        self.reliability >= requested.reliability && self.durability >= requested.durability
+    }
+}
+
+/// As ROS's tools write it.
+impl fmt::Display for EndpointQos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reliability {
+            Reliability::BestEffort => "best_effort",
+            Reliability::Reliable => "reliable",
+        })?;
+        f.write_str(match self.durability {
+            Durability::Volatile => ", volatile",
+            Durability::TransientLocal => ", transient_local",
+        })
+    }
+}
+
+impl From<QosProfile> for EndpointQos {
+    fn from(profile: QosProfile) -> Self {
+        Self { reliability: profile.reliability, durability: profile.durability }
+    }
+}
+
+/// QoS of a topic that leaves this rover: what the peers are offered.
+pub fn offered(
+    overrides: QosOverrides,
+    publishers: impl Iterator<Item = EndpointQos> + Clone,
+) -> QosProfile {
+    let found = publishers.clone().map(|publisher| publisher.reliability).min();
+    let reliability = overrides.reliability.or(found).unwrap_or(Reliability::Reliable);
+    let found = publishers.map(|publisher| publisher.durability).min();
+    let durability = overrides.durability.or(found).unwrap_or(Durability::Volatile);
+    let depth = overrides.depth.unwrap_or(match durability {
+        Durability::Volatile => VOLATILE_DEPTH,
+        Durability::TransientLocal => TRANSIENT_LOCAL_DEPTH,
+    });
+    let history = overrides.history.unwrap_or(History::KeepLast);
+    QosProfile { reliability, durability, history, depth }
+}
+
+/// QoS of our subscription to a topic that is offered with `offer`.
+pub fn subscription(offer: QosProfile) -> QosProfile {
+    let depth = offer.depth.max(SUBSCRIPTION_DEPTH);
+    QosProfile { history: History::KeepLast, depth, ..offer }
+}
+
+/// QoS of our publisher for a topic that a peer offers with `offer`, where the configuration says
+/// `overrides`.
+pub fn publisher(overrides: QosOverrides, offer: QosProfile) -> QosProfile {
+    let reliability = overrides.reliability.unwrap_or(offer.reliability);
+    let durability = overrides.durability.unwrap_or(offer.durability);
+    let asked = overrides.depth.unwrap_or(offer.depth.min(MAX_OFFERED_DEPTH)).max(1);
+    let keeps_all = overrides.history.unwrap_or(offer.history) == History::KeepAll;
+    let resends = (reliability, durability) == (Reliability::Reliable, Durability::Volatile);
+    let depth = if resends || keeps_all { asked.max(PUBLISHER_DEPTH) } else { asked };
+    QosProfile { reliability, durability, history: History::KeepLast, depth }
+}
+
+/// Samples per publisher that the sender keeps for peers that connect late.
+pub fn kept_for_late_joiners(offer: QosProfile) -> usize {
+    match (offer.durability, offer.history) {
+        (Durability::Volatile, _) => 0,
+        (Durability::TransientLocal, History::KeepLast) => offer.depth as usize,
+        (Durability::TransientLocal, History::KeepAll) => PUBLISHER_DEPTH as usize,
+    }
+}
+
+/// How messages cross where the configuration does not say: a topic whose lost samples stay lost
+/// in DDS has no use for old ones over the link either.
+pub fn delivery(reliability: Reliability) -> Delivery {
+    match reliability {
+        Reliability::Reliable => Delivery::Reliable,
+        Reliability::BestEffort => Delivery::Latest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENSOR: EndpointQos =
+        EndpointQos { reliability: Reliability::BestEffort, durability: Durability::Volatile };
+    const LATCHED: EndpointQos =
+        EndpointQos { reliability: Reliability::Reliable, durability: Durability::TransientLocal };
+    const AUTO: QosOverrides =
+        QosOverrides { reliability: None, durability: None, history: None, depth: None };
+
+    fn offer_for(publishers: &[EndpointQos]) -> QosProfile {
+        offered(AUTO, publishers.iter().copied())
+    }
+
+    #[test]
+    fn without_publishers_the_defaults_of_ros_apply() {
+        let expected = QosProfile {
+            reliability: Reliability::Reliable,
+            durability: Durability::Volatile,
+            history: History::KeepLast,
+            depth: 10,
+        };
+        assert_eq!(offer_for(&[]), expected);
+    }
+
+    #[test]
+    fn each_axis_follows_the_weakest_publisher() {
+        assert_eq!(EndpointQos::from(offer_for(&[LATCHED])), LATCHED);
+        assert_eq!(offer_for(&[LATCHED]).depth, 1);
+        assert_eq!(EndpointQos::from(offer_for(&[LATCHED, SENSOR, LATCHED])), SENSOR);
+        let lossy_latched = EndpointQos {
+            reliability: Reliability::BestEffort,
+            durability: Durability::TransientLocal,
+        };
+        assert_eq!(EndpointQos::from(offer_for(&[lossy_latched, LATCHED])), lossy_latched);
+    }
+
+    #[test]
+    fn an_explicit_setting_wins_on_its_axis_only() {
+        let overrides =
+            QosOverrides { reliability: Some(Reliability::Reliable), depth: Some(5), ..AUTO };
+        let offer = offered(overrides, [SENSOR].into_iter());
+        assert_eq!(offer.reliability, Reliability::Reliable);
+        assert_eq!(offer.durability, Durability::Volatile);
+        assert_eq!(offer.depth, 5);
+    }
+
+    #[test]
+    fn a_publisher_satisfies_what_is_weaker_or_equal() {
+        assert!(LATCHED.satisfies(SENSOR));
+        assert!(LATCHED.satisfies(LATCHED));
+        assert!(!SENSOR.satisfies(LATCHED));
+    }
+
+    #[test]
+    fn a_subscription_is_deep_and_matches_the_publishers_it_was_made_for() {
+        let subscription = subscription(offer_for(&[LATCHED, SENSOR]));
+        assert_eq!(subscription.depth, SUBSCRIPTION_DEPTH);
+        assert!(LATCHED.satisfies(subscription.into()) && SENSOR.satisfies(subscription.into()));
+    }
+
+    #[test]
+    fn a_publisher_is_deep_where_it_resends_and_exact_where_it_latches() {
+        assert_eq!(publisher(AUTO, offer_for(&[])).depth, PUBLISHER_DEPTH);
+        assert_eq!(publisher(AUTO, offer_for(&[LATCHED])).depth, 1);
+        assert_eq!(publisher(AUTO, offer_for(&[SENSOR])).depth, 10);
+    }
+
+    #[test]
+    fn an_offer_from_the_network_cannot_ask_for_endless_history() {
+        let greedy = QosProfile { depth: u32::MAX, ..offer_for(&[LATCHED]) };
+        assert_eq!(publisher(AUTO, greedy).depth, MAX_OFFERED_DEPTH);
+        let keeps_all = QosProfile { history: History::KeepAll, depth: 0, ..greedy };
+        let publisher = publisher(AUTO, keeps_all);
+        assert_eq!((publisher.history, publisher.depth), (History::KeepLast, PUBLISHER_DEPTH));
+    }
+
+    #[test]
+    fn only_latched_topics_keep_samples_for_late_joiners() {
+        assert_eq!(kept_for_late_joiners(offer_for(&[])), 0);
+        assert_eq!(kept_for_late_joiners(offer_for(&[LATCHED])), 1);
+    }
+
+    #[test]
+    fn best_effort_topics_cross_as_latest() {
+        assert_eq!(delivery(Reliability::BestEffort), Delivery::Latest);
+        assert_eq!(delivery(Reliability::Reliable), Delivery::Reliable);
+    }
+}

@@ -1,0 +1,829 @@
+//! A narrow, safe wrapper over `rcl`, for what the bridged topics need and r2r does not give: types
+//! loaded at run time, serialized messages with their publisher's GID, subscriptions that leave
+//! out our own publications, the graph with QoS and type hashes.
+//!
+//! This is the only file of the project with unsafe code, and it has no logic beyond that. It is
+//! one file so that everything that has to be trusted can be read in one place.
+//!
+//! Threads: a [`Node`] and a [`GuardCondition`] may be shared. A [`Subscription`], a [`Publisher`]
+//! and a [`WaitSet`] stay on the thread that made them.
+
+#![expect(unsafe_code, reason = "calls into rcl's C interface")]
+
+use std::env;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use libloading::Library;
+use r2r_rcl::*;
+
+use super::qos::EndpointQos;
+use crate::config::{Durability, History, QosProfile, Reliability, TypeName};
+use crate::link::PublisherId;
+
+/// What rcl can refuse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RclError {
+    /// A call failed.
+    #[error("{call}: {text} (rcl error {code})")]
+    Call {
+        /// The function.
+        call: &'static str,
+        /// Its `rcl_ret_t`.
+        code: i32,
+        /// rcl's own words.
+        text: String,
+    },
+    /// A text that C cannot hold.
+    #[error("{0:?} holds a zero byte")]
+    ZeroByte(String),
+    /// No library gives this message type.
+    #[error("message type {type_name} is not installed here: {text}")]
+    TypeNotInstalled {
+        /// The type.
+        type_name: TypeName,
+        /// The loader's own words.
+        text: String,
+    },
+}
+
+// Part of rcl's public interface, but not of r2r_rcl's bindings.
+unsafe extern "C" {
+    fn rcl_expand_topic_name(
+        input_topic_name: *const c_char,
+        node_name: *const c_char,
+        node_namespace: *const c_char,
+        substitutions: *const rcutils_string_map_t,
+        allocator: rcl_allocator_t,
+        output_topic_name: *mut *mut c_char,
+    ) -> rcl_ret_t;
+
+    fn rcl_remap_topic_name(
+        local_arguments: *const rcl_arguments_t,
+        global_arguments: *const rcl_arguments_t,
+        topic_name: *const c_char,
+        node_name: *const c_char,
+        node_namespace: *const c_char,
+        allocator: rcl_allocator_t,
+        output_name: *mut *mut c_char,
+    ) -> rcl_ret_t;
+}
+
+/// Turns a return code into a result, with the text that rcl keeps per thread.
+fn check(call: &'static str, code: rcl_ret_t) -> Result<(), RclError> {
+    if code == RCL_RET_OK as rcl_ret_t {
+        return Ok(());
+    }
+    // SAFETY: both calls touch only this thread's error state; the text ends with a zero byte.
+    let text = unsafe {
+        let error = rcutils_get_error_string();
+        rcutils_reset_error();
+        owned_text(error.str_.as_ptr())
+    };
+    Err(RclError::Call { call, code, text })
+}
+
+fn c_text(text: &str) -> Result<CString, RclError> {
+    CString::new(text).map_err(|_| RclError::ZeroByte(text.to_owned()))
+}
+
+/// Copies a C string; null is the empty text.
+///
+/// # Safety
+/// `text` is null or points to a string that ends with a zero byte.
+unsafe fn owned_text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: by this function's contract.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Copies and frees a string that rcl allocated with the default allocator.
+///
+/// # Safety
+/// As [`owned_text`], and nobody else frees the string.
+unsafe fn taken_text(text: *mut c_char) -> String {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let owned = owned_text(text);
+        let allocator = rcutils_get_default_allocator();
+        if let Some(deallocate) = allocator.deallocate {
+            deallocate(text.cast(), allocator.state);
+        }
+        owned
+    }
+}
+
+/// An rcl struct at an address that never changes, since rcl keeps pointers to some of them.
+struct Pinned<T>(NonNull<T>);
+
+impl<T> Pinned<T> {
+    fn new(value: T) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(value))))
+    }
+
+    fn ptr(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Drop for Pinned<T> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer comes from `Box::leak` and is given back once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// An initialized rcl context: the process's ROS arguments and a connection to the middleware.
+pub struct Context(Pinned<rcl_context_t>);
+
+impl Context {
+    /// Parses the arguments, the program's name first, and connects.
+    ///
+    /// # Errors
+    /// rcl's text, for wrong ROS arguments and unreadable parameter files among others.
+    pub fn new(arguments: &[String]) -> Result<Self, RclError> {
+        let arguments =
+            arguments.iter().map(|text| c_text(text)).collect::<Result<Vec<_>, RclError>>()?;
+        let pointers: Vec<_> = arguments.iter().map(|text| text.as_ptr()).collect();
+        // SAFETY: the options and the context are zero-initialized as rcl asks for, the pointers
+        // are valid C strings during the call; rcl copies what it keeps.
+        unsafe {
+            let mut options = rcl_get_zero_initialized_init_options();
+            let allocator = rcutils_get_default_allocator();
+            check("rcl_init_options_init", rcl_init_options_init(&mut options, allocator))?;
+            let context = Self(Pinned::new(rcl_get_zero_initialized_context()));
+            let count = pointers.len() as c_int;
+            let code = rcl_init(count, pointers.as_ptr(), &options, context.0.ptr());
+            let result = check("rcl_init", code);
+            check("rcl_init_options_fini", rcl_init_options_fini(&mut options))?;
+            result.map(|()| context)
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the context is initialized or still zero, rcl accepts both; all that was made
+        // from it holds it through an `Arc<Node>` and is gone.
+        unsafe {
+            let _ = check("rcl_shutdown", rcl_shutdown(self.0.ptr()));
+            let _ = check("rcl_context_fini", rcl_context_fini(self.0.ptr()));
+        }
+    }
+}
+
+/// A node without rosout, parameters or services, hidden from `ros2 node list`. It resolves names
+/// as another node of this process would: the one that users see and remap.
+pub struct Node {
+    handle: Pinned<rcl_node_t>,
+    context: Context,
+    /// Held while entities are made and unmade: rcl keeps a table of types per node without a lock.
+    entities: Mutex<()>,
+    resolve_as: (CString, CString),
+    full_name: String,
+}
+
+// SAFETY: rcl allows concurrent graph queries and name resolution, which only read the node and the
+// context's arguments; making and unmaking entities is serialized by `entities`.
+unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
+
+/// A publisher or subscription somewhere in the ROS graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its GID.
+    pub id: PublisherId,
+    /// Its message type as ROS writes it.
+    pub type_name: String,
+    /// `RIHS01_…`; empty where the middleware does not tell.
+    pub type_hash: String,
+    /// Fully qualified name of its node.
+    pub node: String,
+    /// What it offers or requests.
+    pub qos: EndpointQos,
+}
+
+impl Node {
+    /// Makes a node beside `visible_name` in `namespace`.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(
+        context: Context,
+        visible_name: &str,
+        namespace: &str,
+    ) -> Result<Arc<Self>, RclError> {
+        // A leading underscore hides a node from the tools, as it does for rclpy's own.
+        let name = format!("_{visible_name}_bridge");
+        let full_name = full_name(namespace, &name);
+        let name = c_text(&name)?;
+        let resolve_as = (c_text(visible_name)?, c_text(namespace)?);
+        // SAFETY: the node is zero-initialized as rcl asks for; its context and the node itself
+        // stay at their addresses for as long as the node lives.
+        unsafe {
+            let mut options = rcl_node_get_default_options();
+            options.use_global_arguments = false;
+            options.enable_rosout = false;
+            let handle = Pinned::new(rcl_get_zero_initialized_node());
+            let (node, context_ptr) = (handle.ptr(), context.0.ptr());
+            let namespace = resolve_as.1.as_ptr();
+            let code = rcl_node_init(node, name.as_ptr(), namespace, context_ptr, &options);
+            check("rcl_node_init", code)?;
+            Ok(Arc::new(Self {
+                handle,
+                context,
+                entities: Mutex::default(),
+                resolve_as,
+                full_name,
+            }))
+        }
+    }
+
+    /// Does the endpoint belong to this node?
+    pub fn owns(&self, endpoint: &Endpoint) -> bool {
+        endpoint.node == self.full_name
+    }
+
+    /// The absolute name of a topic after namespace and remaps.
+    ///
+    /// # Errors
+    /// rcl's text, where the name is none.
+    pub fn resolve_topic(&self, name: &str) -> Result<String, RclError> {
+        let name = c_text(name)?;
+        let (node, namespace) = (self.resolve_as.0.as_ptr(), self.resolve_as.1.as_ptr());
+        // SAFETY: all texts are valid C strings; the map is initialized and freed here; the
+        // outputs start as null and are owned by us afterwards.
+        unsafe {
+            let allocator = rcutils_get_default_allocator();
+            let mut substitutions = rcutils_get_zero_initialized_string_map();
+            let code = rcutils_string_map_init(&mut substitutions, 0, allocator);
+            check("rcutils_string_map_init", code)?;
+            let mut expanded = ptr::null_mut();
+            let code = rcl_expand_topic_name(
+                name.as_ptr(),
+                node,
+                namespace,
+                &substitutions,
+                allocator,
+                &mut expanded,
+            );
+            let result = check("rcl_expand_topic_name", code);
+            let code = rcutils_string_map_fini(&mut substitutions);
+            check("rcutils_string_map_fini", code)?;
+            result?;
+            let expanded = taken_text(expanded);
+            let expanded_text = c_text(&expanded)?;
+            let mut remapped = ptr::null_mut();
+            let code = rcl_remap_topic_name(
+                ptr::null(),
+                &(*self.context.0.ptr()).global_arguments,
+                expanded_text.as_ptr(),
+                node,
+                namespace,
+                allocator,
+                &mut remapped,
+            );
+            check("rcl_remap_topic_name", code)?;
+            Ok(if remapped.is_null() { expanded } else { taken_text(remapped) })
+        }
+    }
+
+    /// All publishers of a topic, given by its absolute name.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn publishers(&self, topic: &str) -> Result<Vec<Endpoint>, RclError> {
+        self.endpoints("rcl_get_publishers_info_by_topic", rcl_get_publishers_info_by_topic, topic)
+    }
+
+    /// All subscriptions of a topic, given by its absolute name.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn subscriptions(&self, topic: &str) -> Result<Vec<Endpoint>, RclError> {
+        let call = "rcl_get_subscriptions_info_by_topic";
+        self.endpoints(call, rcl_get_subscriptions_info_by_topic, topic)
+    }
+
+    fn endpoints(
+        &self,
+        call: &'static str,
+        query: EndpointQuery,
+        topic: &str,
+    ) -> Result<Vec<Endpoint>, RclError> {
+        let topic = c_text(topic)?;
+        // SAFETY: the array is zero-initialized, filled by rcl, read within its size and freed
+        // with the allocator it was made with.
+        unsafe {
+            let mut allocator = rcutils_get_default_allocator();
+            let mut array = rmw_get_zero_initialized_topic_endpoint_info_array();
+            let node = self.handle.ptr();
+            check(call, query(node, &mut allocator, topic.as_ptr(), false, &mut array))?;
+            let endpoints = if array.info_array.is_null() {
+                Vec::new()
+            } else {
+                let infos = std::slice::from_raw_parts(array.info_array, array.size);
+                infos.iter().map(|info| Endpoint::read(info)).collect()
+            };
+            let code = rmw_topic_endpoint_info_array_fini(&mut array, &mut allocator);
+            check("rmw_topic_endpoint_info_array_fini", code)?;
+            Ok(endpoints)
+        }
+    }
+
+    fn lock_entities(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data of ours.
+        self.entities.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // SAFETY: every entity holds the node through an `Arc`, so all of them are gone; the
+        // context is dropped after this.
+        let _ = check("rcl_node_fini", unsafe { rcl_node_fini(self.handle.ptr()) });
+    }
+}
+
+type EndpointQuery = unsafe extern "C" fn(
+    *const rcl_node_t,
+    *mut rcutils_allocator_t,
+    *const c_char,
+    bool,
+    *mut rcl_topic_endpoint_info_array_t,
+) -> rcl_ret_t;
+
+impl Endpoint {
+    /// # Safety
+    /// `info` was filled by rcl.
+    unsafe fn read(info: &rmw_topic_endpoint_info_t) -> Self {
+        // SAFETY: rcl's texts are null or end with a zero byte.
+        let (type_name, namespace, name) = unsafe {
+            let namespace = owned_text(info.node_namespace);
+            (owned_text(info.topic_type), namespace, owned_text(info.node_name))
+        };
+        Self {
+            id: PublisherId(u128::from_be_bytes(info.endpoint_gid)),
+            type_name,
+            type_hash: hash_text(&info.topic_type_hash),
+            node: full_name(&namespace, &name),
+            qos: read_qos(&info.qos_profile),
+        }
+    }
+}
+
+fn full_name(namespace: &str, name: &str) -> String {
+    format!("{}/{name}", namespace.trim_end_matches('/'))
+}
+
+/// `RIHS01_…` (REP-2011); empty where unset.
+fn hash_text(hash: &rosidl_type_hash_t) -> String {
+    if hash.version == 0 {
+        return String::new();
+    }
+    let hex: String = hash.value.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("RIHS{:02}_{hex}", hash.version)
+}
+
+/// What is not told counts as the weaker policy, which matches everything.
+fn read_qos(qos: &rmw_qos_profile_t) -> EndpointQos {
+    use rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL;
+    use rmw_qos_reliability_policy_e::RMW_QOS_POLICY_RELIABILITY_RELIABLE;
+    let reliable = qos.reliability == RMW_QOS_POLICY_RELIABILITY_RELIABLE;
+    let transient_local = qos.durability == RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL;
+    EndpointQos {
+        reliability: if reliable { Reliability::Reliable } else { Reliability::BestEffort },
+        durability: if transient_local { Durability::TransientLocal } else { Durability::Volatile },
+    }
+}
+
+fn write_qos(qos: QosProfile) -> rmw_qos_profile_t {
+    use rmw_qos_durability_policy_e as durability;
+    use rmw_qos_history_policy_e as history;
+    use rmw_qos_reliability_policy_e as reliability;
+    const UNSPECIFIED: rmw_time_s = rmw_time_s { sec: 0, nsec: 0 };
+    rmw_qos_profile_t {
+        history: match qos.history {
+            History::KeepLast => history::RMW_QOS_POLICY_HISTORY_KEEP_LAST,
+            History::KeepAll => history::RMW_QOS_POLICY_HISTORY_KEEP_ALL,
+        },
+        depth: qos.depth as usize,
+        reliability: match qos.reliability {
+            Reliability::BestEffort => reliability::RMW_QOS_POLICY_RELIABILITY_BEST_EFFORT,
+            Reliability::Reliable => reliability::RMW_QOS_POLICY_RELIABILITY_RELIABLE,
+        },
+        durability: match qos.durability {
+            Durability::Volatile => durability::RMW_QOS_POLICY_DURABILITY_VOLATILE,
+            Durability::TransientLocal => durability::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL,
+        },
+        deadline: UNSPECIFIED,
+        lifespan: UNSPECIFIED,
+        liveliness: rmw_qos_liveliness_policy_e::RMW_QOS_POLICY_LIVELINESS_SYSTEM_DEFAULT,
+        liveliness_lease_duration: UNSPECIFIED,
+        avoid_ros_namespace_conventions: false,
+    }
+}
+
+/// How one message type is read and written, from a library that was loaded at run time.
+#[derive(Debug, Clone)]
+pub struct TypeSupport {
+    handle: NonNull<rosidl_message_type_support_t>,
+    name: TypeName,
+    hash: String,
+}
+
+impl TypeSupport {
+    /// Loads the type from the prefixes of `AMENT_PREFIX_PATH`, else from where the loader looks.
+    /// The library stays loaded: rmw keeps pointers into it.
+    ///
+    /// # Errors
+    /// [`RclError::TypeNotInstalled`].
+    pub fn load(name: &TypeName) -> Result<Self, RclError> {
+        let (package, message) = (name.package(), name.name());
+        let file = libloading::library_filename(format!("{package}__rosidl_typesupport_c"));
+        let prefixes = env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
+        let path = env::split_paths(&prefixes)
+            .map(|prefix| prefix.join("lib").join(&file))
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| file.into());
+        let symbol = format!(
+            "rosidl_typesupport_c__get_message_type_support_handle__{package}__msg__{message}"
+        );
+        let error = |error: libloading::Error| RclError::TypeNotInstalled {
+            type_name: name.clone(),
+            text: error.to_string(),
+        };
+        // SAFETY: the library is generated by rosidl, whose initializers have no preconditions;
+        // the symbol of this name has this signature and returns a pointer to static data, which
+        // stays valid because the library is never unloaded.
+        unsafe {
+            let library = Box::leak(Box::new(Library::new(path).map_err(error)?));
+            let get_handle: libloading::Symbol<'_, GetTypeSupport> =
+                library.get(symbol.as_str()).map_err(error)?;
+            let handle = NonNull::new(get_handle().cast_mut()).ok_or_else(|| {
+                let text = "its type support is null".to_owned();
+                RclError::TypeNotInstalled { type_name: name.clone(), text }
+            })?;
+            let get_hash = handle.as_ref().get_type_hash_func;
+            let hash = get_hash.and_then(|get| get(handle.as_ptr()).as_ref());
+            let hash = hash.map(hash_text).unwrap_or_default();
+            Ok(Self { handle, name: name.clone(), hash })
+        }
+    }
+
+    /// The type.
+    pub fn name(&self) -> &TypeName {
+        &self.name
+    }
+
+    /// Hash of the definition installed here, `RIHS01_…`.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+type GetTypeSupport = unsafe extern "C" fn() -> *const rosidl_message_type_support_t;
+
+/// A serialized message: a buffer that rcl fills.
+struct Buffer(rcutils_uint8_array_t);
+
+// SAFETY: the buffer owns its memory and the default allocator may be used from any thread.
+unsafe impl Send for Buffer {}
+
+impl Buffer {
+    fn new() -> Self {
+        // SAFETY: makes an empty array without memory; the allocator is what rcl grows it with.
+        unsafe {
+            let mut array = rcutils_get_zero_initialized_uint8_array();
+            array.allocator = rcutils_get_default_allocator();
+            Self(array)
+        }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        if self.0.buffer.is_null() {
+            return &[];
+        }
+        // SAFETY: rcl filled `buffer_length` bytes, and nothing writes while this borrow lasts.
+        unsafe { std::slice::from_raw_parts(self.0.buffer, self.0.buffer_length) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: the array is initialized and freed once.
+        unsafe { rcutils_uint8_array_fini(&mut self.0) };
+    }
+}
+
+/// Messages up to this size, bytes, are copied out of a buffer that is used again; a larger one
+/// leaves with its buffer, which costs an allocation but no copy and no memory kept.
+const LARGEST_COPIED: usize = 64 * 1024;
+
+/// A serialized message as it was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// CDR with its encapsulation header.
+    pub data: Bytes,
+    /// Who published it.
+    pub publisher: PublisherId,
+    /// Its number at that publisher, counting up; `None` where the middleware has none.
+    pub sequence: Option<u64>,
+}
+
+/// A subscription that takes serialized messages.
+pub struct Subscription {
+    handle: Pinned<rcl_subscription_t>,
+    node: Arc<Node>,
+    buffer: Buffer,
+}
+
+impl Subscription {
+    /// Subscribes to an absolute name. `ignore_local` leaves out what publishers of the same
+    /// context publish.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(
+        node: &Arc<Node>,
+        type_support: &TypeSupport,
+        topic: &str,
+        qos: QosProfile,
+        ignore_local: bool,
+    ) -> Result<Self, RclError> {
+        let topic = c_text(topic)?;
+        let guard = node.lock_entities();
+        // SAFETY: the subscription is zero-initialized as rcl asks for; node and type support
+        // outlive it, the node through the `Arc` and the type support for ever.
+        unsafe {
+            let mut options = rcl_subscription_get_default_options();
+            options.qos = write_qos(qos);
+            options.rmw_subscription_options.ignore_local_publications = ignore_local;
+            let handle = Pinned::new(rcl_get_zero_initialized_subscription());
+            let type_support = type_support.handle.as_ptr();
+            let (node_ptr, topic) = (node.handle.ptr(), topic.as_ptr());
+            let code = rcl_subscription_init(handle.ptr(), node_ptr, type_support, topic, &options);
+            drop(guard);
+            check("rcl_subscription_init", code)?;
+            Ok(Self { handle, node: node.clone(), buffer: Buffer::new() })
+        }
+    }
+
+    /// Takes the oldest message that waits. `None` says that none waits, or that the one that did
+    /// was a local one to be ignored; the wait set tells whether more do.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn take(&mut self) -> Result<Option<Sample>, RclError> {
+        let mut info = rmw_message_info_t::default();
+        // SAFETY: subscription, buffer and info are initialized; no allocation is preset.
+        let code = unsafe {
+            let buffer = &mut self.buffer.0;
+            rcl_take_serialized_message(self.handle.ptr(), buffer, &mut info, ptr::null_mut())
+        };
+        if code == RCL_RET_SUBSCRIPTION_TAKE_FAILED as rcl_ret_t {
+            return Ok(None);
+        }
+        check("rcl_take_serialized_message", code)?;
+        let data = if self.buffer.0.buffer_length > LARGEST_COPIED {
+            Bytes::from_owner(std::mem::replace(&mut self.buffer, Buffer::new()))
+        } else {
+            Bytes::copy_from_slice(self.buffer.as_ref())
+        };
+        let sequence = info.publication_sequence_number;
+        Ok(Some(Sample {
+            data,
+            publisher: PublisherId(u128::from_be_bytes(info.publisher_gid.data)),
+            // rmw writes the largest number where it has none.
+            sequence: (sequence != u64::MAX).then_some(sequence),
+        }))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let _guard = self.node.lock_entities();
+        let (subscription, node) = (self.handle.ptr(), self.node.handle.ptr());
+        // SAFETY: initialized on this node and finished once; no wait set refers to it, since a
+        // wait borrows the subscriptions only for its own time.
+        let code = unsafe { rcl_subscription_fini(subscription, node) };
+        let _ = check("rcl_subscription_fini", code);
+    }
+}
+
+/// A publisher of serialized messages.
+pub struct Publisher {
+    handle: Pinned<rcl_publisher_t>,
+    node: Arc<Node>,
+    id: PublisherId,
+}
+
+impl Publisher {
+    /// Advertises an absolute name.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(
+        node: &Arc<Node>,
+        type_support: &TypeSupport,
+        topic: &str,
+        qos: QosProfile,
+    ) -> Result<Self, RclError> {
+        let topic = c_text(topic)?;
+        let guard = node.lock_entities();
+        // SAFETY: as for a subscription; a publisher that is initialized has an rmw handle.
+        unsafe {
+            let mut options = rcl_publisher_get_default_options();
+            options.qos = write_qos(qos);
+            let handle = Pinned::new(rcl_get_zero_initialized_publisher());
+            let type_support = type_support.handle.as_ptr();
+            let (node_ptr, topic) = (node.handle.ptr(), topic.as_ptr());
+            let code = rcl_publisher_init(handle.ptr(), node_ptr, type_support, topic, &options);
+            drop(guard);
+            check("rcl_publisher_init", code)?;
+            let mut publisher = Self { handle, node: node.clone(), id: PublisherId(0) };
+            let mut gid = rmw_gid_t { implementation_identifier: ptr::null(), data: [0; 16] };
+            let rmw_handle = rcl_publisher_get_rmw_handle(publisher.handle.ptr());
+            check("rmw_get_gid_for_publisher", rmw_get_gid_for_publisher(rmw_handle, &mut gid))?;
+            publisher.id = PublisherId(u128::from_be_bytes(gid.data));
+            Ok(publisher)
+        }
+    }
+
+    /// The publisher's GID, as subscribers see it.
+    pub fn id(&self) -> PublisherId {
+        self.id
+    }
+
+    /// Publishes CDR with its encapsulation header.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn publish(&self, data: &[u8]) -> Result<(), RclError> {
+        // SAFETY: rcl only reads the message, although the struct has no const variant.
+        let code = unsafe {
+            let message = rcutils_uint8_array_t {
+                buffer: data.as_ptr().cast_mut(),
+                buffer_length: data.len(),
+                buffer_capacity: data.len(),
+                allocator: rcutils_get_default_allocator(),
+            };
+            rcl_publish_serialized_message(self.handle.ptr(), &message, ptr::null_mut())
+        };
+        check("rcl_publish_serialized_message", code)
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        let _guard = self.node.lock_entities();
+        let (publisher, node) = (self.handle.ptr(), self.node.handle.ptr());
+        // SAFETY: initialized on this node and finished once.
+        let _ = check("rcl_publisher_fini", unsafe { rcl_publisher_fini(publisher, node) });
+    }
+}
+
+/// Wakes a [`WaitSet`] from any thread.
+pub struct GuardCondition {
+    handle: Pinned<rcl_guard_condition_t>,
+    _node: Arc<Node>,
+}
+
+// SAFETY: rcl allows to trigger a guard condition from any thread while another waits for it.
+unsafe impl Send for GuardCondition {}
+// SAFETY: as above.
+unsafe impl Sync for GuardCondition {}
+
+impl GuardCondition {
+    /// Makes one in the node's context.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(node: &Arc<Node>) -> Result<Self, RclError> {
+        // SAFETY: zero-initialized as rcl asks for; the context outlives it through the node.
+        unsafe {
+            let handle = Pinned::new(rcl_get_zero_initialized_guard_condition());
+            let options = rcl_guard_condition_get_default_options();
+            let code = rcl_guard_condition_init(handle.ptr(), node.context.0.ptr(), options);
+            check("rcl_guard_condition_init", code)?;
+            Ok(Self { handle, _node: node.clone() })
+        }
+    }
+
+    /// Ends the wait that is going on, or the next one.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn trigger(&self) -> Result<(), RclError> {
+        // SAFETY: the guard condition is initialized.
+        let code = unsafe { rcl_trigger_guard_condition(self.handle.ptr()) };
+        check("rcl_trigger_guard_condition", code)
+    }
+}
+
+impl Drop for GuardCondition {
+    fn drop(&mut self) {
+        // SAFETY: initialized and finished once; a wait borrows it only for its own time.
+        let code = unsafe { rcl_guard_condition_fini(self.handle.ptr()) };
+        let _ = check("rcl_guard_condition_fini", code);
+    }
+}
+
+/// What a wait ended with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ready {
+    /// Positions of the subscriptions that have messages.
+    pub subscriptions: Vec<usize>,
+    /// Did the ROS graph change?
+    pub graph: bool,
+}
+
+/// Waits for messages and for changes of the graph.
+pub struct WaitSet {
+    handle: Pinned<rcl_wait_set_t>,
+    node: Arc<Node>,
+}
+
+/// The guard conditions of a wait: the graph's, then the caller's.
+const GUARD_CONDITIONS: usize = 2;
+
+impl WaitSet {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(node: &Arc<Node>) -> Result<Self, RclError> {
+        // SAFETY: zero-initialized as rcl asks for; the context outlives it through the node.
+        unsafe {
+            let handle = Pinned::new(rcl_get_zero_initialized_wait_set());
+            let (context, allocator) = (node.context.0.ptr(), rcutils_get_default_allocator());
+            let (set, guards) = (handle.ptr(), GUARD_CONDITIONS);
+            let code = rcl_wait_set_init(set, 0, guards, 0, 0, 0, 0, context, allocator);
+            check("rcl_wait_set_init", code)?;
+            Ok(Self { handle, node: node.clone() })
+        }
+    }
+
+    /// Waits until one of `subscriptions` has a message, the graph changes, `wake` is triggered or
+    /// `timeout` has passed.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn wait(
+        &mut self,
+        subscriptions: &[&Subscription],
+        wake: &GuardCondition,
+        timeout: Duration,
+    ) -> Result<Ready, RclError> {
+        let set = self.handle.ptr();
+        let timeout = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: the set is sized for what is added; everything added is borrowed until the wait
+        // has ended, and the pointers that stay behind are cleared before they are used again. The
+        // arrays are read within their sizes.
+        unsafe {
+            if (*set).size_of_subscriptions == subscriptions.len() {
+                check("rcl_wait_set_clear", rcl_wait_set_clear(set))?;
+            } else {
+                let (count, guards) = (subscriptions.len(), GUARD_CONDITIONS);
+                let code = rcl_wait_set_resize(set, count, guards, 0, 0, 0, 0);
+                check("rcl_wait_set_resize", code)?;
+            }
+            for subscription in subscriptions {
+                let subscription = subscription.handle.ptr();
+                let code = rcl_wait_set_add_subscription(set, subscription, ptr::null_mut());
+                check("rcl_wait_set_add_subscription", code)?;
+            }
+            let graph = rcl_node_get_graph_guard_condition(self.node.handle.ptr());
+            for guard in [graph, wake.handle.ptr()] {
+                let code = rcl_wait_set_add_guard_condition(set, guard, ptr::null_mut());
+                check("rcl_wait_set_add_guard_condition", code)?;
+            }
+            let code = rcl_wait(set, timeout);
+            if code == RCL_RET_TIMEOUT as rcl_ret_t {
+                return Ok(Ready::default());
+            }
+            check("rcl_wait", code)?;
+            let is_ready = |position: &usize| !(*(*set).subscriptions.add(*position)).is_null();
+            Ok(Ready {
+                subscriptions: (0..subscriptions.len()).filter(is_ready).collect(),
+                graph: !(*(*set).guard_conditions).is_null(),
+            })
+        }
+    }
+}
+
+impl Drop for WaitSet {
+    fn drop(&mut self) {
+        // SAFETY: initialized and finished once.
+        let _ = check("rcl_wait_set_fini", unsafe { rcl_wait_set_fini(self.handle.ptr()) });
+    }
+}
