@@ -129,7 +129,6 @@ impl Fleet {
     pub fn handle_joined(&mut self, rover_id: &str, instance: Uuid, now: Instant) {
         if let Some(peer) = self.peer(rover_id, now) {
             peer.handle_joined(instance, now);
-            self.handle_timeout(now);
         }
     }
 

@@ -42,8 +42,14 @@ struct ToDriver {
 #[derive(Default)]
 struct ToApplication {
     events: VecDeque<Event>,
-    queues: BTreeMap<(String, RouteId), MessageQueue<IncomingMessage>>,
+    queues: BTreeMap<(String, RouteId), Incoming>,
     closed: bool,
+}
+
+struct Incoming {
+    queue: MessageQueue<IncomingMessage>,
+    /// A closed queue goes once it is empty: what has arrived is still to be taken.
+    is_open: bool,
 }
 
 struct Shared {
@@ -138,7 +144,10 @@ impl ApplicationEnd {
             if let Some(event) = inbox.events.pop_front() {
                 return Received::Event(event);
             }
-            if inbox.queues.iter().any(|((peer, id), queue)| !queue.is_empty() && !busy(peer, *id))
+            if inbox
+                .queues
+                .iter()
+                .any(|((peer, id), incoming)| !incoming.queue.is_empty() && !busy(peer, *id))
             {
                 return Received::Messages;
             }
@@ -159,12 +168,14 @@ impl ApplicationEnd {
     /// Takes the oldest message of each route that `busy` does not name.
     pub fn take(&self, busy: impl Fn(&str, RouteId) -> bool) -> Vec<IncomingMessage> {
         let mut inbox = lock(&self.shared.to_application);
-        inbox
+        let taken = inbox
             .queues
             .iter_mut()
             .filter(|((peer, id), _)| !busy(peer, *id))
-            .filter_map(|(_, queue)| queue.pop())
-            .collect()
+            .filter_map(|(_, incoming)| incoming.queue.pop())
+            .collect();
+        inbox.queues.retain(|_, incoming| incoming.is_open || !incoming.queue.is_empty());
+        taken
     }
 
     /// The newest state of the link.
@@ -200,7 +211,7 @@ impl DriverEnd {
     /// Messages of a peer's route that had to go before the application took them.
     pub fn dropped_incoming(&self, peer: &str, id: RouteId) -> u64 {
         let inbox = lock(&self.shared.to_application);
-        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, MessageQueue::dropped)
+        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, |incoming| incoming.queue.dropped())
     }
 
     /// Tells the application something.
@@ -216,16 +227,20 @@ impl DriverEnd {
         let mut queue = MessageQueue::new(delivery, limits);
         let key = (peer.to_owned(), id);
         if let Some(mut former) = inbox.queues.remove(&key) {
-            while let Some(message) = former.pop() {
+            while let Some(message) = former.queue.pop() {
                 queue.push(message);
             }
         }
-        inbox.queues.insert(key, queue);
+        inbox.queues.insert(key, Incoming { queue, is_open: true });
     }
 
-    /// Drops the queue of a peer's route.
+    /// Closes the queue of a peer's route; what waits in it can still be taken.
     pub fn close_incoming(&self, peer: &str, id: RouteId) {
-        lock(&self.shared.to_application).queues.remove(&(peer.to_owned(), id));
+        let mut inbox = lock(&self.shared.to_application);
+        if let Some(incoming) = inbox.queues.get_mut(&(peer.to_owned(), id)) {
+            incoming.is_open = false;
+        }
+        inbox.queues.retain(|_, incoming| incoming.is_open || !incoming.queue.is_empty());
     }
 
     /// Hands over a complete message. Never blocks; where the route's queue is full, the oldest
@@ -233,8 +248,8 @@ impl DriverEnd {
     pub fn deliver(&self, message: IncomingMessage) {
         let mut inbox = lock(&self.shared.to_application);
         let key = (message.peer.clone(), message.id);
-        if let Some(queue) = inbox.queues.get_mut(&key) {
-            queue.push(message);
+        if let Some(incoming) = inbox.queues.get_mut(&key) {
+            incoming.queue.push(message);
             drop(inbox);
             self.shared.application_wake.notify_all();
         }
@@ -250,5 +265,73 @@ impl Drop for DriverEnd {
     fn drop(&mut self) {
         lock(&self.shared.to_application).closed = true;
         self.shared.application_wake.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(20);
+
+    fn message(text: &'static str) -> IncomingMessage {
+        IncomingMessage {
+            peer: "b".to_owned(),
+            id: RouteId(1),
+            topic: Arc::from("/t"),
+            data: Bytes::from_static(text.as_bytes()),
+        }
+    }
+
+    fn texts(messages: Vec<IncomingMessage>) -> Vec<Bytes> {
+        messages.into_iter().map(|message| message.data).collect()
+    }
+
+    #[test]
+    fn events_come_before_messages_and_a_busy_route_waits() {
+        let (application, driver) = exchange();
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        driver.deliver(message("one"));
+        driver.event(Event::PeerConnected { peer: "b".to_owned() });
+        let connected = Event::PeerConnected { peer: "b".to_owned() };
+        assert_eq!(application.receive(WAIT, |_, _| false), Received::Event(connected));
+        assert_eq!(application.receive(Duration::ZERO, |_, _| true), Received::Nothing);
+        assert!(application.take(|_, _| true).is_empty());
+        assert_eq!(application.receive(WAIT, |_, _| false), Received::Messages);
+        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
+    }
+
+    #[test]
+    fn what_has_arrived_can_be_taken_after_its_route_is_closed() {
+        let (application, driver) = exchange();
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        driver.deliver(message("one"));
+        driver.close_incoming("b", RouteId(1));
+        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
+        driver.deliver(message("too late"));
+        assert!(application.take(|_, _| false).is_empty());
+    }
+
+    #[test]
+    fn a_route_that_opens_again_keeps_what_waits() {
+        let (application, driver) = exchange();
+        for text in ["one", "two"] {
+            driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+            driver.deliver(message(text));
+        }
+        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
+        assert_eq!(texts(application.take(|_, _| false)), ["two"]);
+    }
+
+    #[test]
+    fn the_application_learns_that_the_driver_has_ended() {
+        let (application, driver) = exchange();
+        let waiting = std::thread::spawn(move || application.receive(WAIT, |_, _| false));
+        drop(driver);
+        assert_eq!(waiting.join().ok(), Some(Received::Closed));
     }
 }

@@ -1,5 +1,12 @@
 //! Sockets and the driver. This room moves bytes and time; it never decides about quality.
 
+mod driver;
 mod exchange;
+mod identity;
+mod interfaces;
+mod signal;
+mod sockets;
 
+pub use driver::{DriverHandle, StartError, start};
 pub use exchange::{ApplicationEnd, DriverEnd, Received, Taken, exchange};
+pub use identity::{IdentityError, load_or_create};

@@ -1,0 +1,287 @@
+//! The driver: the one loop that owns the sessions. It moves bytes, signals and time between the
+//! core, the sockets, the signaling server and the application; it decides nothing.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::time::{self, MissedTickBehavior};
+use uuid::Uuid;
+
+use super::exchange::DriverEnd;
+use super::identity::{IdentityError, load_or_create};
+use super::interfaces::usable_addresses;
+use super::sockets::Sockets;
+use crate::config::{Config, InterfaceFilter, Secrets};
+use crate::link::{
+    Event, Fleet, FleetKey, Identity, Output, SignalingState, Snapshot, fingerprint,
+};
+use crate::signaling::client::{self, ClientError, ClientEvent, ClientHandle, ClientOptions};
+use crate::signaling::message::CAPABILITY_ROVER_LINK;
+
+/// How often the addresses of the machine are looked at.
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often the state of the link is shown to the application.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Room for a datagram, bytes: the largest that UDP can carry.
+const DATAGRAM_BUFFER: usize = 65_536;
+
+/// How long the driver may take to end.
+const STOP_TIME: Duration = Duration::from_secs(1);
+
+/// Why the driver did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The signaling settings cannot work.
+    #[error(transparent)]
+    Signaling(#[from] ClientError),
+    /// The system refused a thread or a runtime.
+    #[error("the driver cannot run: {0}")]
+    System(#[from] io::Error),
+    /// The driver's thread ended before it had started.
+    #[error("the driver ended while it was being started")]
+    Ended,
+}
+
+/// A running driver. Dropping it without [`DriverHandle::stop`] stops it too, without waiting.
+pub struct DriverHandle {
+    stop: Option<oneshot::Sender<()>>,
+    done: mpsc::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl DriverHandle {
+    /// Ends all sessions in order and waits for it, one second at most.
+    pub fn stop(mut self) {
+        drop(self.stop.take());
+        match self.done.recv_timeout(STOP_TIME) {
+            Err(mpsc::RecvTimeoutError::Timeout) => log::warn!("the driver does not end"),
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                if self.thread.join().is_err() {
+                    log::error!("the driver has panicked");
+                }
+            }
+        }
+    }
+}
+
+/// Starts the driver on a thread of its own.
+///
+/// # Errors
+/// [`StartError`]; whatever the network does later is no error.
+pub fn start(
+    config: &Config,
+    secrets: &Secrets,
+    application: DriverEnd,
+) -> Result<DriverHandle, StartError> {
+    let certificate = load_or_create(&config.identity_file)?;
+    log::info!("this rover: id={} fingerprint={}", config.rover_id, fingerprint(&certificate));
+    if secrets.fleet_key.is_none() {
+        log::warn!(
+            "no ROVER_LINK_FLEET_KEY: whoever controls the signaling server can pose as a peer"
+        );
+    }
+    let instance = Uuid::new_v4();
+    let (seed, epoch) = instance.as_u64_pair();
+    let identity = Identity {
+        rover_id: config.rover_id.clone(),
+        instance,
+        epoch: (epoch & u64::from(u32::MAX)) as u32,
+        certificate,
+        fleet_key: secrets.fleet_key.as_deref().map(FleetKey::new),
+        peers: config.peers.clone(),
+        peer_fingerprints: config.peer_fingerprints.clone(),
+    };
+    let options = ClientOptions {
+        url: config.signaling_url.clone(),
+        token: secrets.token.clone(),
+        fleet: config.fleet.clone(),
+        rover_id: config.rover_id.clone(),
+        instance,
+        capabilities: vec![CAPABILITY_ROVER_LINK.to_owned()],
+    };
+    let interfaces = config.interfaces.clone();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
+    let (done_sender, done) = mpsc::channel();
+    let (started_sender, started) = mpsc::channel();
+    let thread = thread::Builder::new().name("driver".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            let (signaling, events) = match client::spawn(options) {
+                Ok(spawned) => spawned,
+                Err(error) => {
+                    let _ = started_sender.send(Err(error));
+                    return;
+                }
+            };
+            let _ = started_sender.send(Ok(()));
+            let driver = Driver {
+                fleet: Fleet::new(identity, seed, Instant::now()),
+                sockets: Sockets::default(),
+                interfaces,
+                signaling,
+                signaling_state: SignalingState::default(),
+                application,
+            };
+            driver.run(events, stopped).await;
+        });
+        // Nobody waits any more where this fails.
+        let _ = done_sender.send(());
+    })?;
+    match started.recv() {
+        Ok(Ok(())) => Ok(DriverHandle { stop: Some(stop), done, thread }),
+        Ok(Err(error)) => Err(error.into()),
+        Err(mpsc::RecvError) => Err(StartError::Ended),
+    }
+}
+
+struct Driver {
+    fleet: Fleet,
+    sockets: Sockets,
+    interfaces: InterfaceFilter,
+    signaling: ClientHandle,
+    signaling_state: SignalingState,
+    application: DriverEnd,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut events: tokio::sync::mpsc::Receiver<ClientEvent>,
+        stopped: impl Future,
+    ) {
+        let mut stopped = pin!(stopped);
+        let mut addresses = time::interval(ADDRESS_INTERVAL);
+        let mut snapshots = time::interval(SNAPSHOT_INTERVAL);
+        for ticks in [&mut addresses, &mut snapshots] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        let mut buffer = vec![0; DATAGRAM_BUFFER];
+        loop {
+            let wake = self.put_out();
+            tokio::select! {
+                _ = &mut stopped => break,
+                (length, local, remote) = self.sockets.receive(&mut buffer) => {
+                    self.fleet.handle_datagram(local, remote, &buffer[..length], Instant::now());
+                }
+                () = self.application.wait() => self.take_from_application(),
+                Some(event) = events.recv() => self.handle_signaling(event),
+                () = time::sleep_until(wake.into()) => self.fleet.handle_timeout(Instant::now()),
+                _ = addresses.tick() => self.look_at_addresses(),
+                _ = snapshots.tick() => self.show(),
+            }
+        }
+        self.fleet.close();
+        self.put_out();
+    }
+
+    /// Puts out what the core has ready; returns when it wants to be called again.
+    fn put_out(&mut self) -> Instant {
+        loop {
+            match self.fleet.poll_output(Instant::now()) {
+                Output::Timeout(at) => return at,
+                Output::Transmit(transmit) => self.sockets.send(&transmit),
+                Output::Signal { to, signal } => self.signaling.send(&to, signal.into()),
+                Output::Event(event) => {
+                    if let Event::RouteClosed { peer, id } = &event {
+                        self.application.close_incoming(peer, *id);
+                    }
+                    self.application.event(event);
+                }
+                Output::IncomingOpened { peer, id, delivery, limits } => {
+                    self.application.open_incoming(&peer, id, delivery, limits.queue);
+                }
+                Output::Deliver(message) => self.application.deliver(message),
+            }
+        }
+    }
+
+    fn take_from_application(&mut self) {
+        let (commands, taken) = self.application.drain();
+        for command in commands {
+            self.fleet.handle_command(command);
+        }
+        for taken in taken {
+            self.fleet.handle_message(taken.message, taken.at);
+        }
+    }
+
+    fn handle_signaling(&mut self, event: ClientEvent) {
+        let now = Instant::now();
+        match event {
+            ClientEvent::Welcome { peers, .. } => {
+                self.signaling_state = SignalingState::Connected;
+                let present: Vec<_> = peers
+                    .into_iter()
+                    .filter(|peer| peer.is_rover_link())
+                    .map(|peer| (peer.rover_id.to_string(), peer.instance))
+                    .collect();
+                self.fleet.handle_present(&present, now);
+            }
+            ClientEvent::PeerJoined(peer) if peer.is_rover_link() => {
+                self.fleet.handle_joined(&peer.rover_id, peer.instance, now);
+            }
+            ClientEvent::PeerJoined(peer) => {
+                log::info!("not a rover_link node, passed over: peer={}", peer.rover_id);
+            }
+            ClientEvent::PeerLeft { rover_id } => self.fleet.handle_left(&rover_id),
+            ClientEvent::Signal { from, instance, body } => {
+                if let Some(signal) = body.into() {
+                    self.fleet.handle_signal(&from, instance, signal, now);
+                }
+            }
+            ClientEvent::Disconnected { reason } => {
+                self.signaling_state = SignalingState::Failed(reason);
+            }
+            ClientEvent::Refused { text, .. } => {
+                self.signaling_state = SignalingState::Failed(text);
+            }
+        }
+    }
+
+    fn look_at_addresses(&mut self) {
+        match usable_addresses(&self.interfaces) {
+            Ok(usable) => {
+                self.sockets.update(&usable);
+                self.fleet.handle_addresses(self.sockets.addresses());
+            }
+            Err(error) => log::warn!("the addresses of this machine cannot be read: {error}"),
+        }
+    }
+
+    /// Shows the state of the link, with what only this room knows of it.
+    fn show(&self) {
+        let mut peers = self.fleet.snapshot(Instant::now());
+        for peer in &mut peers {
+            for path in &mut peer.paths {
+                if let Some(interface) = self.sockets.interface(path.local_address) {
+                    interface.clone_into(&mut path.interface);
+                }
+            }
+            for route in &mut peer.routes {
+                let dropped = match route.direction {
+                    crate::link::RouteDirection::Send => {
+                        self.application.dropped_outgoing(route.id)
+                    }
+                    crate::link::RouteDirection::Receive => {
+                        self.application.dropped_incoming(&peer.peer, route.id)
+                    }
+                };
+                route.dropped_queue += dropped;
+                peer.messages_dropped += dropped;
+            }
+        }
+        self.application.show(Snapshot { signaling: self.signaling_state.clone(), peers });
+    }
+}

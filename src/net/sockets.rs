@@ -1,0 +1,129 @@
+//! One UDP socket per usable local address, shared by all sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+use crate::link::Transmit;
+
+/// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
+/// within 80 ms, in which the driver may be kept from reading by a busy machine.
+const SOCKET_BUFFER: usize = 1024 * 1024;
+
+/// All sockets, by local address.
+#[derive(Default)]
+pub(super) struct Sockets {
+    sockets: BTreeMap<SocketAddr, Bound>,
+    /// The address whose socket gave the last datagram: the next one is asked first.
+    last: Option<SocketAddr>,
+}
+
+struct Bound {
+    socket: UdpSocket,
+    interface: String,
+}
+
+impl Sockets {
+    /// Opens sockets for new addresses and closes those whose address has gone.
+    pub(super) fn update(&mut self, usable: &BTreeMap<IpAddr, String>) {
+        self.sockets.retain(|address, bound| {
+            let stays = usable.get(&address.ip()) == Some(&bound.interface);
+            if !stays {
+                log::info!("address gone: interface={} address={}", bound.interface, address.ip());
+            }
+            stays
+        });
+        for (ip, interface) in usable {
+            if self.sockets.keys().any(|address| address.ip() == *ip) {
+                continue;
+            }
+            match bind(*ip, interface) {
+                Ok((address, socket)) => {
+                    log::info!("address in use: interface={interface} address={address}");
+                    let interface = interface.clone();
+                    self.sockets.insert(address, Bound { socket, interface });
+                }
+                Err(error) => {
+                    log::warn!("address not used: interface={interface} address={ip}: {error}");
+                }
+            }
+        }
+    }
+
+    /// Local addresses, with their ports.
+    pub(super) fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.sockets.keys().copied().collect()
+    }
+
+    /// Name of the interface behind a local address.
+    pub(super) fn interface(&self, local: SocketAddr) -> Option<&str> {
+        self.sockets.get(&local).map(|bound| bound.interface.as_str())
+    }
+
+    /// Sends a datagram. One that the kernel does not take now is lost, as it may be anywhere on
+    /// its way.
+    pub(super) fn send(&self, transmit: &Transmit) {
+        let Some(bound) = self.sockets.get(&transmit.source) else { return };
+        if let Err(error) = bound.socket.try_send_to(&transmit.contents, transmit.destination) {
+            log::trace!(
+                "datagram lost: local={} remote={}: {error}",
+                transmit.source,
+                transmit.destination
+            );
+        }
+    }
+
+    /// The next datagram of any socket: its length, and the local and the remote address.
+    pub(super) async fn receive(&mut self, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
+        poll_fn(|context| self.poll_receive(context, buffer)).await
+    }
+
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<(usize, SocketAddr, SocketAddr)> {
+        // The sockets take turns, so that a flooded one does not silence the others.
+        let last = self.last;
+        let after = self.sockets.iter().filter(|(address, _)| Some(**address) > last);
+        let rest = self.sockets.iter().filter(|(address, _)| Some(**address) <= last);
+        for (local, bound) in after.chain(rest) {
+            // An error here is the echo of an earlier datagram that could not be delivered.
+            loop {
+                let mut read = ReadBuf::new(buffer);
+                match bound.socket.poll_recv_from(context, &mut read) {
+                    Poll::Ready(Ok(remote)) => {
+                        self.last = Some(*local);
+                        return Poll::Ready((read.filled().len(), *local, remote));
+                    }
+                    Poll::Ready(Err(error)) => log::trace!("socket: local={local}: {error}"),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
+    let wanted = SocketAddr::new(ip, 0);
+    let socket = Socket::new(Domain::for_address(wanted), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    // Both are wishes: the kernel grants what its limits allow.
+    for result in
+        [socket.set_recv_buffer_size(SOCKET_BUFFER), socket.set_send_buffer_size(SOCKET_BUFFER)]
+    {
+        if let Err(error) = result {
+            log::debug!("socket buffer: interface={interface}: {error}");
+        }
+    }
+    socket.bind(&wanted.into())?;
+    let socket = UdpSocket::from_std(socket.into())?;
+    Ok((socket.local_addr()?, socket))
+}

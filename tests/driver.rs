@@ -1,0 +1,213 @@
+//! Drivers with real sockets on loopback, introduced by a real signaling server.
+
+#![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for some events among many")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rover_link::config::{
+    Config, Delivery, Durability, History, InterfaceFilter, PeerFilter, QosProfile, QueueLimits,
+    Reliability, Secrets, TypeName,
+};
+use rover_link::link::{
+    Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PeerState,
+    PublisherId, RouteId, RouteOffer, SignalingState,
+};
+use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
+use rover_link::signaling::server;
+use tokio::sync::oneshot;
+
+/// Far beyond what anything here takes on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Server {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    fn start_at(address: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = server::ServerOptions::default();
+        let listener = runtime.block_on(server::bind(address.parse().unwrap(), &options)).unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            runtime.block_on(server::run(listener, options, async move { drop(stopped.await) }));
+        });
+        Self { stop, thread, url }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        self.thread.join().unwrap();
+    }
+}
+
+struct Rover {
+    driver: DriverHandle,
+    application: ApplicationEnd,
+}
+
+impl Rover {
+    fn start(id: &str, url: &str, folder: &Path) -> Self {
+        let config = Config {
+            rover_id: id.to_owned(),
+            fleet: "default".to_owned(),
+            signaling_url: url.to_owned(),
+            identity_file: folder.join(format!("{id}.pem")),
+            peers: PeerFilter::All,
+            peer_fingerprints: BTreeMap::new(),
+            accept: Vec::new(),
+            topics: Vec::new(),
+            interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() },
+            link_quality_publish_rate: 2.0,
+        };
+        let secrets = Secrets { token: None, fleet_key: Some(b"a key of some length".to_vec()) };
+        let (application, end) = exchange();
+        let driver = start(&config, &secrets, end).unwrap();
+        Self { driver, application }
+    }
+
+    fn offer(&self, number: u16) {
+        let route = OutgoingRoute {
+            offer: RouteOffer {
+                topic: format!("/t{number}"),
+                type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
+                type_hash: "RIHS01_0".to_owned(),
+                delivery: Delivery::Reliable,
+                qos: QosProfile {
+                    reliability: Reliability::Reliable,
+                    durability: Durability::Volatile,
+                    history: History::KeepLast,
+                    depth: 10,
+                },
+            },
+            peers: PeerFilter::All,
+            queue: QueueLimits::default(),
+            max_message_size: 20 << 20,
+            history: 0,
+        };
+        self.application.command(Command::OfferRoute { id: RouteId(number), route });
+    }
+
+    fn send(&self, number: u16, data: impl Into<Bytes>) {
+        let (id, publisher) = (RouteId(number), PublisherId(1));
+        self.application.send(OutgoingMessage { id, publisher, data: data.into() }, Instant::now());
+    }
+
+    /// Accepts every topic until an event comes that is looked for.
+    fn wait_for(&self, what: &str, found: impl Fn(&Event) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Received::Event(event) = self.application.receive(PATIENCE, |_, _| true) {
+                self.answer(&event);
+                if found(&event) {
+                    return;
+                }
+            }
+        }
+        panic!("not in time: {what}");
+    }
+
+    fn answer(&self, event: &Event) {
+        if let Event::RouteOffered { peer, id, .. } = event {
+            let limits =
+                IncomingLimits { queue: QueueLimits::default(), max_message_size: 20 << 20 };
+            let (peer, id) = (peer.clone(), *id);
+            self.application.command(Command::AnswerRoute { peer, id, answer: Ok(limits) });
+        }
+    }
+
+    fn wait_open(&self, peer: &str) {
+        self.wait_for("a topic opens", |event| match event {
+            Event::RouteOpened { peer: of, .. } => of == peer,
+            _ => false,
+        });
+    }
+
+    fn messages(&self, count: usize) -> Vec<IncomingMessage> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut messages = Vec::new();
+        while messages.len() < count && Instant::now() < deadline {
+            match self.application.receive(PATIENCE, |_, _| false) {
+                Received::Messages => messages.extend(self.application.take(|_, _| false)),
+                Received::Event(event) => self.answer(&event),
+                Received::Nothing | Received::Closed => break,
+            }
+        }
+        messages
+    }
+}
+
+#[test]
+fn topics_cross_and_go_on_without_the_signaling_server_and_a_third_rover_joins_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let a = Rover::start("a", &server.url, folder.path());
+    a.offer(0);
+    let b = Rover::start("b", &server.url, folder.path());
+    let receiving = thread::spawn(move || (b.messages(1001), b));
+    a.wait_open("b");
+    for number in 0..1000_u32 {
+        a.send(0, number.to_be_bytes().to_vec());
+    }
+
+    let address = server.url.trim_start_matches("ws://").to_owned();
+    server.stop();
+    a.send(0, vec![7; 4 << 20]);
+    let (messages, b) = receiving.join().unwrap();
+    let numbers: Vec<u32> = messages
+        .iter()
+        .take(1000)
+        .map(|message| u32::from_be_bytes(message.data[..].try_into().unwrap()))
+        .collect();
+    assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
+    assert_eq!(messages.len(), 1001);
+    assert!(
+        messages[1000].data.len() == 4 << 20 && messages[1000].data.iter().all(|byte| *byte == 7)
+    );
+
+    let snapshot = a.application.snapshot();
+    assert_eq!(snapshot.peers[0].state, PeerState::Connected);
+    assert_eq!(snapshot.peers[0].selected().unwrap().interface, "lo");
+
+    let c = Rover::start("c", &format!("ws://{address}"), folder.path());
+    let server = Server::start_at(&address);
+    let receiving = thread::spawn(move || (c.messages(1), c));
+    a.wait_open("c");
+    a.send(0, vec![1]);
+    let (messages, c) = receiving.join().unwrap();
+    for messages in [messages, b.messages(1)] {
+        assert_eq!(&messages[0].data[..], [1]);
+    }
+    for rover in [a, b, c] {
+        let began = Instant::now();
+        rover.driver.stop();
+        assert!(began.elapsed() < Duration::from_secs(5), "a stop waits for nobody");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_driver_without_a_signaling_server_says_so_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let rover = Rover::start("a", "ws://127.0.0.1:1", folder.path());
+    let deadline = Instant::now() + PATIENCE;
+    while !matches!(rover.application.snapshot().signaling, SignalingState::Failed(_)) {
+        assert!(Instant::now() < deadline, "not in time: the failure is shown");
+        thread::yield_now();
+    }
+    rover.driver.stop();
+    assert_eq!(rover.application.receive(PATIENCE, |_, _| false), Received::Closed);
+}
