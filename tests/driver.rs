@@ -110,7 +110,7 @@ impl Rover {
     fn wait_for(&self, what: &str, found: impl Fn(&Event) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if let Received::Event(event) = self.application.receive(PATIENCE, |_, _| true) {
+            if let Received::Event(event) = self.application.receive(PATIENCE, |_| true) {
                 self.answer(&event);
                 if found(&event) {
                     return;
@@ -140,8 +140,8 @@ impl Rover {
         let deadline = Instant::now() + PATIENCE;
         let mut messages = Vec::new();
         while messages.len() < count && Instant::now() < deadline {
-            match self.application.receive(PATIENCE, |_, _| false) {
-                Received::Messages => messages.extend(self.application.take(|_, _| false)),
+            match self.application.receive(PATIENCE, |_| false) {
+                Received::Messages => messages.extend(self.application.take(|_| false)),
                 Received::Event(event) => self.answer(&event),
                 Received::Nothing | Received::Closed => break,
             }
@@ -209,5 +209,5 @@ fn a_driver_without_a_signaling_server_says_so_and_stops() {
         thread::yield_now();
     }
     rover.driver.stop();
-    assert_eq!(rover.application.receive(PATIENCE, |_, _| false), Received::Closed);
+    assert_eq!(rover.application.receive(PATIENCE, |_| false), Received::Closed);
 }

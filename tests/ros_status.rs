@@ -2,7 +2,8 @@
 #![cfg(feature = "ros")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
@@ -104,8 +105,8 @@ fn snapshot(seconds: f64) -> Snapshot {
     let path = PathSnapshot {
         id: 1,
         interface: "eth0.100".to_owned(),
-        local_address: "10.0.0.1:5000".to_owned(),
-        remote_address: "10.0.0.2:6000".to_owned(),
+        local_address: SocketAddr::from(([10, 0, 0, 1], 5000)),
+        remote_address: SocketAddr::from(([10, 0, 0, 2], 6000)),
         selected: true,
         round_trip_time: 0.02,
         round_trip_time_min: 0.01,
@@ -129,8 +130,7 @@ fn snapshot(seconds: f64) -> Snapshot {
         state: PeerState::Connected,
         authenticated: true,
         reason: String::new(),
-        connected_since: Some(SystemTime::now()),
-        selected: Some(path.clone()),
+        connected_since: Some(Instant::now()),
         time_since_received: 0.1,
         bytes_sent: bytes,
         bytes_received: bytes,

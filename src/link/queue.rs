@@ -60,6 +60,11 @@ impl<T: Payload> MessageQueue<T> {
         Some(item)
     }
 
+    /// The oldest message.
+    pub fn front(&self) -> Option<&T> {
+        self.items.front()
+    }
+
     /// Is nothing waiting?
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::route::RouteId;
-use crate::config::TypeName;
 
 /// All peers that the node knows of.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -121,8 +120,6 @@ pub struct RouteSnapshot {
     pub direction: RouteDirection,
     /// Absolute name at the receiver.
     pub topic: String,
-    /// Message type.
-    pub type_name: TypeName,
     /// Is it open: accepted and not closed?
     pub open: bool,
     /// Why it is not, for people; empty otherwise.

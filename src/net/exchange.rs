@@ -52,6 +52,12 @@ struct Incoming {
     is_open: bool,
 }
 
+impl Incoming {
+    fn is_ready(&self, is_busy: impl Fn(&str) -> bool) -> bool {
+        self.queue.front().is_some_and(|message| !is_busy(&message.topic))
+    }
+}
+
 struct Shared {
     to_driver: Mutex<ToDriver>,
     driver_wake: Notify,
@@ -135,20 +141,16 @@ impl ApplicationEnd {
         }
     }
 
-    /// Waits for an event or for messages; events come first. `busy` are routes whose messages
+    /// Waits for an event or for messages; events come first. `is_busy` names topics whose messages
     /// the application cannot take now: they do not end the wait.
-    pub fn receive(&self, timeout: Duration, busy: impl Fn(&str, RouteId) -> bool) -> Received {
+    pub fn receive(&self, timeout: Duration, is_busy: impl Fn(&str) -> bool) -> Received {
         let deadline = Instant::now() + timeout;
         let mut inbox = lock(&self.shared.to_application);
         loop {
             if let Some(event) = inbox.events.pop_front() {
                 return Received::Event(event);
             }
-            if inbox
-                .queues
-                .iter()
-                .any(|((peer, id), incoming)| !incoming.queue.is_empty() && !busy(peer, *id))
-            {
+            if inbox.queues.values().any(|incoming| incoming.is_ready(&is_busy)) {
                 return Received::Messages;
             }
             if inbox.closed {
@@ -165,14 +167,14 @@ impl ApplicationEnd {
         }
     }
 
-    /// Takes the oldest message of each route that `busy` does not name.
-    pub fn take(&self, busy: impl Fn(&str, RouteId) -> bool) -> Vec<IncomingMessage> {
+    /// Takes the oldest message of each route whose topic `is_busy` does not name.
+    pub fn take(&self, is_busy: impl Fn(&str) -> bool) -> Vec<IncomingMessage> {
         let mut inbox = lock(&self.shared.to_application);
         let taken = inbox
             .queues
-            .iter_mut()
-            .filter(|((peer, id), _)| !busy(peer, *id))
-            .filter_map(|(_, incoming)| incoming.queue.pop())
+            .values_mut()
+            .filter(|incoming| incoming.is_ready(&is_busy))
+            .filter_map(|incoming| incoming.queue.pop())
             .collect();
         inbox.queues.retain(|_, incoming| incoming.is_open || !incoming.queue.is_empty());
         taken
@@ -298,11 +300,11 @@ mod tests {
         driver.deliver(message("one"));
         driver.event(Event::PeerConnected { peer: "b".to_owned() });
         let connected = Event::PeerConnected { peer: "b".to_owned() };
-        assert_eq!(application.receive(WAIT, |_, _| false), Received::Event(connected));
-        assert_eq!(application.receive(Duration::ZERO, |_, _| true), Received::Nothing);
-        assert!(application.take(|_, _| true).is_empty());
-        assert_eq!(application.receive(WAIT, |_, _| false), Received::Messages);
-        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
+        assert_eq!(application.receive(WAIT, |_| false), Received::Event(connected));
+        assert_eq!(application.receive(Duration::ZERO, |_| true), Received::Nothing);
+        assert!(application.take(|_| true).is_empty());
+        assert_eq!(application.receive(WAIT, |_| false), Received::Messages);
+        assert_eq!(texts(application.take(|_| false)), ["one"]);
     }
 
     #[test]
@@ -311,9 +313,9 @@ mod tests {
         driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
         driver.deliver(message("one"));
         driver.close_incoming("b", RouteId(1));
-        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
+        assert_eq!(texts(application.take(|_| false)), ["one"]);
         driver.deliver(message("too late"));
-        assert!(application.take(|_, _| false).is_empty());
+        assert!(application.take(|_| false).is_empty());
     }
 
     #[test]
@@ -323,14 +325,14 @@ mod tests {
             driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
             driver.deliver(message(text));
         }
-        assert_eq!(texts(application.take(|_, _| false)), ["one"]);
-        assert_eq!(texts(application.take(|_, _| false)), ["two"]);
+        assert_eq!(texts(application.take(|_| false)), ["one"]);
+        assert_eq!(texts(application.take(|_| false)), ["two"]);
     }
 
     #[test]
     fn the_application_learns_that_the_driver_has_ended() {
         let (application, driver) = exchange();
-        let waiting = std::thread::spawn(move || application.receive(WAIT, |_, _| false));
+        let waiting = std::thread::spawn(move || application.receive(WAIT, |_| false));
         drop(driver);
         assert_eq!(waiting.join().ok(), Some(Received::Closed));
     }

@@ -11,7 +11,7 @@ use super::bridge::Shared;
 use super::pace::INTERVAL;
 use super::qos;
 use super::rcl::TypeSupport;
-use super::received::{AdvertiseError, ReceivedTopic, ReceivedTopics, RouteKey};
+use super::received::{AdvertiseError, ReceivedTopics, RouteKey};
 use super::report::TopicReport;
 use crate::config::Admission;
 use crate::link::{
@@ -50,7 +50,7 @@ impl Inbound {
             }
             // While a topic waits for its turn, look again when it may be ready.
             let timeout = if now < self.all_ready_at { INTERVAL } else { check_at - now };
-            let is_busy = |peer: &str, id| self.is_busy(peer, id);
+            let is_busy = |topic: &str| self.is_busy(topic);
             match self.shared.application.receive(timeout, is_busy) {
                 Received::Event(event) => self.handle(event),
                 Received::Messages => {
@@ -64,21 +64,16 @@ impl Inbound {
         }
     }
 
-    /// Has the route to wait for its turn?
-    fn is_busy(&self, peer: &str, id: RouteId) -> bool {
+    /// Has the topic to wait for its turn?
+    fn is_busy(&self, topic: &str) -> bool {
         let now = Instant::now();
         now < self.all_ready_at
-            && self.topic_of(peer, id).is_some_and(|topic| now < topic.ready_at())
+            && self.topics.get(topic).is_some_and(|topic| now < topic.ready_at())
     }
 
-    fn topic_of(&self, peer: &str, id: RouteId) -> Option<&ReceivedTopic> {
-        self.topics.get(self.routes.get(peer)?.get(&id)?)
-    }
-
+    /// Publishes a message; its route may have been closed while it waited.
     fn publish(&mut self, message: &IncomingMessage) {
-        let IncomingMessage { peer, id, data } = message;
-        // A route may have been closed while its messages waited.
-        let Some(name) = self.routes.get(peer).and_then(|routes| routes.get(id)) else { return };
+        let IncomingMessage { peer, topic: name, data, .. } = message;
         let Some(topic) = self.topics.get_mut(name) else { return };
         if let Err(error) = topic.publish(data) {
             log::debug!("{peer}: cannot publish topic={name}: {error}");

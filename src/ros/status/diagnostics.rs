@@ -49,11 +49,11 @@ pub(super) fn peer(rover_id: &str, peer: &PeerSnapshot) -> DiagnosticStatus {
         ("buffered_bytes", peer.buffered_bytes.to_string()),
         ("routes_open", peer.routes.iter().filter(|route| route.open).count().to_string()),
     ];
-    if let Some(path) = &peer.selected {
+    if let Some(path) = peer.selected() {
         values.extend([
             ("interface", path.interface.clone()),
-            ("local_address", path.local_address.clone()),
-            ("remote_address", path.remote_address.clone()),
+            ("local_address", path.local_address.to_string()),
+            ("remote_address", path.remote_address.to_string()),
             ("round_trip_time", path.round_trip_time.to_string()),
         ]);
     }

@@ -19,7 +19,6 @@ pub(super) fn unknown_peer(peer: &str) -> PeerSnapshot {
         authenticated: false,
         reason: String::new(),
         connected_since: None,
-        selected: None,
         time_since_received: f64::NAN,
         bytes_sent: 0,
         bytes_received: 0,
@@ -39,15 +38,15 @@ pub(super) fn link_quality(
     connected_since: Time,
     window: Window<2>,
 ) -> LinkQuality {
-    let path = peer.selected.as_ref();
+    let path = peer.selected();
     LinkQuality {
         header,
         peer_id: ros_text(&peer.peer),
         state: peer.state as u8,
         authenticated: peer.authenticated,
         interface: path.map(|path| ros_text(&path.interface)).unwrap_or_default(),
-        local_address: path.map(|path| ros_text(&path.local_address)).unwrap_or_default(),
-        remote_address: path.map(|path| ros_text(&path.remote_address)).unwrap_or_default(),
+        local_address: path.map(|path| path.local_address.to_string()).unwrap_or_default(),
+        remote_address: path.map(|path| path.remote_address.to_string()).unwrap_or_default(),
         connected_since,
         round_trip_time: path.map_or(f64::NAN, |path| path.round_trip_time),
         round_trip_time_min: path.map_or(f64::NAN, |path| path.round_trip_time_min),
@@ -96,8 +95,8 @@ pub(super) fn path_quality(
         selected: path.selected,
         path_id: path.id,
         path_count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
-        local_address: ros_text(&path.local_address),
-        remote_address: ros_text(&path.remote_address),
+        local_address: path.local_address.to_string(),
+        remote_address: path.remote_address.to_string(),
         round_trip_time: path.round_trip_time,
         outgoing_bitrate: window.rates[0] * BITS_PER_BYTE,
         incoming_bitrate: window.rates[1] * BITS_PER_BYTE,
@@ -192,6 +191,8 @@ pub(super) fn topic_statistics(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     const WINDOW: Window<2> = Window { rates: [100.0, 50.0], age: 0.25 };
@@ -200,8 +201,8 @@ mod tests {
         PathSnapshot {
             id,
             interface: "eth0.100".to_owned(),
-            local_address: "10.0.0.1:5000".to_owned(),
-            remote_address: "10.0.0.2:6000".to_owned(),
+            local_address: SocketAddr::from(([10, 0, 0, 1], 5000)),
+            remote_address: SocketAddr::from(([10, 0, 0, 2], 6000)),
             selected,
             round_trip_time,
             round_trip_time_min: 0.001,
@@ -216,7 +217,7 @@ mod tests {
         let peer = PeerSnapshot {
             state: PeerState::Connected,
             authenticated: true,
-            selected: Some(path(1, true, 0.02)),
+            paths: vec![path(1, true, 0.02)],
             buffered_bytes: u64::MAX,
             ..unknown_peer("rover_b")
         };

@@ -14,7 +14,7 @@ pub use report::{BridgeReport, TopicReport};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use log::warn;
 use r2r::builtin_interfaces::msg::Time;
@@ -62,7 +62,7 @@ struct PeerPublishers {
     /// By the name of the network interface.
     paths: BTreeMap<String, Publisher<PathQuality>>,
     /// Start of the session by the system's clock and by ROS's, which can be a simulated one.
-    since: Option<(SystemTime, Time)>,
+    since: Option<(Instant, Time)>,
 }
 
 impl StatusPublisher {
@@ -249,8 +249,8 @@ impl PeerPublishers {
         self.paths.get(interface)
     }
 
-    /// When the session began, by ROS's clock; zero while there is none. Where that clock is the
-    /// system's, as it is unless time is simulated, this is the time that the link noted.
+    /// When the session began, by ROS's clock; zero while there is none. Reckoned once per session,
+    /// so that it stays the same while simulated time runs at another speed.
     fn connected_since(&mut self, peer: &PeerSnapshot, now: &Time) -> Time {
         let Some(since) = peer.connected_since else {
             self.since = None;
@@ -259,7 +259,7 @@ impl PeerPublishers {
         match &self.since {
             Some((known, stamp)) if *known == since => stamp.clone(),
             _ => {
-                let stamp = in_ros_time(since, SystemTime::now(), now);
+                let stamp = in_ros_time(since, Instant::now(), now);
                 self.since = Some((since, stamp.clone()));
                 stamp
             }
@@ -267,18 +267,10 @@ impl PeerPublishers {
     }
 }
 
-/// The moment `then` by a clock that shows `ros_now` while the system's shows `now`. Two clocks
-/// within a second of each other are taken for one.
-fn in_ros_time(then: SystemTime, now: SystemTime, ros_now: &Time) -> Time {
-    let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+/// The moment `then` by a clock that shows `ros_now` at `now`.
+fn in_ros_time(then: Instant, now: Instant, ros_now: &Time) -> Time {
     let ros_now = Duration::new(u64::try_from(ros_now.sec).unwrap_or(0), ros_now.nanosec);
-    let (then, now) = (since_epoch(then), since_epoch(now));
-    let stamp = if now.abs_diff(ros_now) < Duration::from_secs(1) {
-        then
-    } else {
-        ros_now.saturating_sub(now.saturating_sub(then))
-    };
-    Clock::to_builtin_time(&stamp)
+    Clock::to_builtin_time(&ros_now.saturating_sub(now.saturating_duration_since(then)))
 }
 
 /// The peers that the link knows of, and those that are configured and that it does not know yet.
@@ -436,7 +428,8 @@ mod tests {
 
     #[test]
     fn a_moment_is_told_by_the_clock_of_ros() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
         let ros = |sec| Time { sec, nanosec: 0 };
         assert_eq!(in_ros_time(at(1000), at(1060), &ros(1060)), ros(1000));
         assert_eq!(in_ros_time(at(1000), at(1060), &ros(100)), ros(40), "simulated time");
