@@ -18,13 +18,15 @@ rust_tests() {
     fi
 }
 
+# Loopback only: no ROS 2 of the neighbourhood takes part.
+export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+
 step "Rust, without ROS"
-rust_tests --lib --bins --tests
-step "Rust, the library with ROS"
-rust_tests --features ros --lib
+rust_tests --lib --bins --tests --examples
+step "Rust, with ROS"
+rust_tests --features ros --lib ros::
+rust_tests --features ros --test 'ros_*'
 step "examples in the documentation"
 cargo test --locked --doc
 step "the built programs, from Python"
-# Domains of their own and loopback only: no ROS 2 of the neighbourhood takes part.
-export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 python3 -m pytest -q tests/ros
