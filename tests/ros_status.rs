@@ -18,7 +18,8 @@ use rover_link::link::{
     PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState,
     Snapshot,
 };
-use rover_link::ros::status::{BridgeReport, StatusPublisher, TopicReport};
+use rover_link::ros::report::{BridgeReport, TopicReport};
+use rover_link::ros::status::StatusPublisher;
 use rover_link::ros::{logging, params};
 
 /// Longest wait for anything to arrive; discovery takes most of it on a busy machine.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use log::{error, info, warn};
+use rover_link::config::own_arguments;
 use rover_link::signaling::server::{self, DEFAULT_BIND, ServerError, ServerOptions};
 use rover_link::signaling::token::Token;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,22 +61,6 @@ async fn main() -> ExitCode {
             }
         }
     }
-}
-
-/// Leaves out what is meant for ROS: from `--ros-args` to the next `--`, or to the end.
-fn own_arguments(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut is_own = true;
-    let mut own = Vec::new();
-    for argument in arguments {
-        if argument == "--ros-args" {
-            is_own = false;
-        } else if argument == "--" && !is_own {
-            is_own = true;
-        } else if is_own {
-            own.push(argument);
-        }
-    }
-    own
 }
 
 fn token(file: &OsStr) -> anyhow::Result<Option<Token>> {

@@ -26,7 +26,7 @@ pub use admission::{Admission, Admitted};
 pub use error::{ConfigError, Fault, Problem};
 pub use filter::{InterfaceFilter, NameGlob, PeerFilter};
 pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_name};
-pub use overrides::Overrides;
+pub use overrides::{Overrides, own_arguments};
 pub use parse::{MAX_TOPICS, known_parameters};
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
 pub use secrets::{MIN_FLEET_KEY_BYTES, Secrets};

@@ -1,5 +1,7 @@
 //! The node's own command line, which wins over parameter files.
 
+use std::ffi::OsString;
+
 use super::sources::Sources;
 use super::value::{Parameters, Value};
 
@@ -26,5 +28,34 @@ impl Overrides {
                 sources.set_by_option(key, option);
             }
         }
+    }
+}
+
+/// The arguments of a program without those meant for ROS: from `--ros-args` to the next `--`, or
+/// to the end.
+pub fn own_arguments(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut is_own = true;
+    let mut own = Vec::new();
+    for argument in arguments {
+        if argument == "--ros-args" {
+            is_own = false;
+        } else if argument == "--" && !is_own {
+            is_own = true;
+        } else if is_own {
+            own.push(argument);
+        }
+    }
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_of_ros_are_left_out_wherever_they_stand() {
+        let given = ["node", "--ros-args", "-r", "a:=b", "--", "--rover-id=a", "--ros-args", "-p"];
+        let own = own_arguments(given.into_iter().map(OsString::from));
+        assert_eq!(own, ["node", "--rover-id=a"]);
     }
 }

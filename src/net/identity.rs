@@ -112,8 +112,6 @@ fn io_error(path: &Path, source: io::Error) -> IdentityError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
     use super::*;
 
     #[test]

@@ -12,6 +12,8 @@ pub mod logging;
 #[forbid(unsafe_code)]
 mod mismatch;
 #[forbid(unsafe_code)]
+pub mod node;
+#[forbid(unsafe_code)]
 mod outbound;
 #[forbid(unsafe_code)]
 mod pace;

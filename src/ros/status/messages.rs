@@ -4,7 +4,7 @@ use r2r::builtin_interfaces::msg::Time;
 use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
 use r2r::std_msgs::msg::Header;
 
-use super::report::TopicReport;
+use crate::ros::report::TopicReport;
 use super::window::Window;
 use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot};
 use crate::ros::text::ros_text;

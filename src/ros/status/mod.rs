@@ -6,10 +6,8 @@
 
 mod diagnostics;
 mod messages;
-mod report;
 mod window;
 
-pub use report::{BridgeReport, TopicReport};
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +21,7 @@ use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatist
 use r2r::std_msgs::msg::Header;
 use r2r::{Clock, Publisher, QosProfile};
 
+use super::report::{BridgeReport, TopicReport};
 use super::text::name_part;
 use crate::config::{Config, PeerFilter};
 use crate::link::{

@@ -1,0 +1,127 @@
+//! The node from its arguments to its end: what is started in which order, and what the main
+//! thread does meanwhile.
+//!
+//! Four threads: the driver (sessions and sockets), two of the bridge (topics to the link, link to
+//! topics), and this one, which owns the r2r node with its parameters and status topics.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::executor::LocalPool;
+use futures::task::LocalSpawnExt;
+
+use super::bridge::{Bridge, BridgeError};
+use super::logging::{self, Rosout};
+use super::rcl::{self, RclError};
+use super::status::StatusPublisher;
+use super::{params, rcl::Context};
+use crate::config::{
+    Config, ConfigError, Overrides, Parameters, Secrets, Sources, known_parameters,
+};
+use crate::net::{self, DriverHandle, StartError};
+
+/// Name of the node, unless launch gives another one.
+const NODE_NAME: &str = "rover_link";
+
+/// Longest time without a look at signals, logs and services.
+const SPIN_TIME: Duration = Duration::from_millis(50);
+
+/// Why a node did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// ROS refuses its arguments or a parameter file.
+    #[error("ROS refuses the arguments: {0}")]
+    Arguments(RclError),
+    /// The parameters or the environment are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The driver did not start.
+    #[error(transparent)]
+    Driver(#[from] StartError),
+    /// The bridge did not start.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// ROS refuses the bridge's own node.
+    #[error("ROS: {0}")]
+    Rcl(#[from] RclError),
+    /// ROS refuses something else.
+    #[error("ROS: {0}")]
+    Ros(#[from] r2r::Error),
+    /// A thread of the bridge, or the driver, has ended.
+    #[error("the bridge has ended; the log says why")]
+    Ended,
+}
+
+impl NodeError {
+    /// Is it for the person who wrote the configuration to put right?
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Arguments(_) | Self::Config(_) => true,
+            Self::Driver(error) => {
+                matches!(error, StartError::Identity(_) | StartError::Signaling(_))
+            }
+            Self::Bridge(error) => matches!(error, BridgeError::Name { .. }),
+            Self::Rcl(_) | Self::Ros(_) | Self::Ended => false,
+        }
+    }
+}
+
+/// Runs the node of this process until `stop` is set.
+///
+/// # Errors
+/// [`NodeError`], when it cannot start or has to end by itself.
+pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
+    let arguments: Vec<String> = std::env::args().collect();
+    logging::start(arguments.iter().cloned());
+    // This context first: it says what ROS does not like, r2r's only that it does not.
+    let context = Context::new(&arguments).map_err(NodeError::Arguments)?;
+    let mut node = r2r::Node::create(r2r::Context::create()?, NODE_NAME, "")?;
+    let rosout = Rosout::new(&mut node)?;
+    let (config, in_force) = configure(&node, overrides)?;
+    let secrets = Secrets::from_environment()?;
+
+    let bridge_node = rcl::Node::new(context, &node.name()?, &node.namespace()?)?;
+    let (application, end) = net::exchange();
+    let driver = net::start(&config, &secrets, end)?;
+    let bridge = Bridge::start(bridge_node, &config, application.clone())?;
+    let mut status = StatusPublisher::new(&mut node, &config)?;
+    let mut services = LocalPool::new();
+    let served = params::serve(&mut node, in_force)?;
+    if let Err(error) = services.spawner().spawn_local(served) {
+        log::error!("no parameter services: {error}");
+    }
+
+    let mut ended = Ok(());
+    while !stop.load(Ordering::Relaxed) {
+        node.spin_once(status.next_due().saturating_duration_since(Instant::now()).min(SPIN_TIME));
+        services.run_until_stalled();
+        let report = bridge.report().lock().clone();
+        status.publish(&mut node, &application.snapshot(), &report);
+        rosout.publish();
+        if bridge.has_failed() {
+            ended = Err(NodeError::Ended);
+            break;
+        }
+    }
+    log::info!("stopping");
+    end_in_order(bridge, driver);
+    rosout.publish();
+    ended
+}
+
+/// The configuration, and each parameter with the value in force.
+fn configure(node: &r2r::Node, overrides: Overrides) -> Result<(Config, Parameters), ConfigError> {
+    let mut values = params::given(node);
+    let mut sources = Sources::of_process();
+    overrides.apply(&mut values, &mut sources);
+    let config = Config::from_parameters(&values, &sources)?;
+    let in_force = known_parameters(&values, &sources)?;
+    Ok((config, in_force))
+}
+
+/// The bridge first, so that nothing more is offered; then the driver, which tells the peers.
+fn end_in_order(bridge: Bridge, driver: DriverHandle) {
+    drop(bridge);
+    driver.stop();
+}
