@@ -244,11 +244,11 @@ impl Client {
                 End::Lost(reason) => {
                     debug!("{}: not connected: {reason}", self.server);
                     let event = ClientEvent::Disconnected { reason };
-                    (Status::Disconnected, event, backoff.delay(random()))
+                    (Status::Disconnected, event, backoff.delay(fastrand::f64()))
                 }
                 End::Refused(refusal, text) => {
                     let event = ClientEvent::Refused { refusal, text };
-                    (Status::Refused(refusal), event, jittered(MAX_DELAY, random()))
+                    (Status::Refused(refusal), event, jittered(MAX_DELAY, fastrand::f64()))
                 }
                 End::Unwanted => return,
             };
@@ -362,15 +362,5 @@ async fn send(socket: &mut WebSocket, message: &ClientMessage) -> Result<(), End
     match timeout(DEAD_TIMEOUT, socket.send(Message::text(text))).await {
         Ok(sent) => Ok(sent?),
         Err(_) => Err(End::Lost(String::from("the server takes no more data"))),
-    }
-}
-
-/// A number in 0..1, different on each rover.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without entropy there is no jitter, which does no harm to one rover.
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
     }
 }
