@@ -4,9 +4,9 @@ use r2r::builtin_interfaces::msg::Time;
 use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
 use r2r::std_msgs::msg::Header;
 
-use crate::ros::report::TopicReport;
 use super::window::Window;
 use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot};
+use crate::ros::report::TopicReport;
 use crate::ros::text::ros_text;
 
 const BITS_PER_BYTE: f64 = 8.0;

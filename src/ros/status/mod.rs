@@ -8,7 +8,6 @@ mod diagnostics;
 mod messages;
 mod window;
 
-
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
