@@ -2,7 +2,6 @@
 #![cfg(feature = "ros")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures::executor::LocalPool;
@@ -106,8 +105,8 @@ fn snapshot(seconds: f64) -> Snapshot {
     let path = PathSnapshot {
         id: 1,
         interface: "eth0.100".to_owned(),
-        local_address: SocketAddr::from(([10, 0, 0, 1], 5000)),
-        remote_address: SocketAddr::from(([10, 0, 0, 2], 6000)),
+        local_address: ([10, 0, 0, 1], 5000).into(),
+        remote_address: ([10, 0, 0, 2], 6000).into(),
         selected: true,
         round_trip_time: 0.02,
         round_trip_time_min: 0.01,

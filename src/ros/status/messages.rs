@@ -4,9 +4,9 @@ use r2r::builtin_interfaces::msg::Time;
 use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
 use r2r::std_msgs::msg::Header;
 
+use super::route::Route;
 use super::window::Window;
-use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot};
-use crate::ros::report::TopicReport;
+use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteSnapshot};
 use crate::ros::text::ros_text;
 
 const BITS_PER_BYTE: f64 = 8.0;
@@ -137,63 +137,50 @@ pub(super) fn lost_interface(header: Header, peer: &str, interface: &str) -> Pat
     }
 }
 
-/// A topic of ours that the link has no route for: its peer is not connected, or nobody publishes
-/// it yet.
-pub(super) fn idle_route(id: RouteId, topic: &str) -> RouteSnapshot {
-    RouteSnapshot {
-        id,
-        direction: RouteDirection::Send,
-        topic: topic.to_owned(),
-        open: false,
-        remark: String::new(),
-        messages: 0,
-        bytes: 0,
-        dropped_queue: 0,
-        dropped_oversize: 0,
-    }
-}
-
-/// One topic to or from one peer; `window` is over messages and bytes. The name at a peer that
-/// sends is not known here: it says only under which name its topic shall arrive.
+/// One topic to or from one peer; `window` is over messages and bytes.
 pub(super) fn topic_statistics(
     header: Header,
-    peer: &str,
-    route: &RouteSnapshot,
-    report: &TopicReport,
+    route: &Route<'_>,
     window: Window<2>,
 ) -> TopicStatistics {
-    let local = if report.topic.is_empty() { &route.topic } else { &report.topic };
-    let remarks = [route.remark.as_str(), report.remark.as_str()];
-    let remarks: Vec<&str> = remarks.into_iter().filter(|remark| !remark.is_empty()).collect();
+    let Route { peer, direction, remote_topic, link, report, .. } = *route;
+    let count = |counter: fn(&RouteSnapshot) -> u64| link.map_or(0, counter);
+    let topic = report.map(|report| report.topic.as_str()).filter(|topic| !topic.is_empty());
+    let mut remarks = vec![link.map(|link| &link.remark), report.map(|report| &report.remark)];
+    remarks.retain(|remark| remark.is_some_and(|remark| !remark.is_empty()));
+    // Either side may say the same: a refusal of ours is known to both.
+    remarks.dedup();
+    let remarks: Vec<&str> = remarks.into_iter().flatten().map(String::as_str).collect();
     TopicStatistics {
         header,
-        topic: ros_text(local),
-        remote_topic: ros_text(&route.topic),
-        type_: ros_text(&report.type_name),
+        topic: ros_text(topic.unwrap_or(remote_topic)),
+        remote_topic: ros_text(remote_topic),
+        type_: report.map(|report| ros_text(&report.type_name)).unwrap_or_default(),
         peer_id: ros_text(peer),
-        direction: route.direction as u8,
+        direction: direction as u8,
         rate: window.rates[0],
         bitrate: window.rates[1] * BITS_PER_BYTE,
         latency_mean: f64::NAN,
         latency_max: f64::NAN,
         age: window.age,
-        messages: route.messages,
-        dropped_queue: route.dropped_queue,
+        messages: count(|link| link.messages),
+        dropped_queue: count(|link| link.dropped_queue),
         dropped_expired: 0,
         dropped_rate: 0,
-        dropped_oversize: route.dropped_oversize,
+        dropped_oversize: count(|link| link.dropped_oversize),
         dropped_interface: 0,
-        type_mismatch: report.type_mismatch,
-        qos_mismatch: report.qos_mismatch,
+        type_mismatch: report.is_some_and(|report| report.type_mismatch),
+        qos_mismatch: report.is_some_and(|report| report.qos_mismatch),
         remark: ros_text(&remarks.join("; ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
+    use super::super::tests::route;
     use super::*;
+    use crate::link::{RouteDirection, RouteId};
+    use crate::ros::report::TopicReport;
 
     const WINDOW: Window<2> = Window { rates: [100.0, 50.0], age: 0.25 };
 
@@ -201,8 +188,8 @@ mod tests {
         PathSnapshot {
             id,
             interface: "eth0.100".to_owned(),
-            local_address: SocketAddr::from(([10, 0, 0, 1], 5000)),
-            remote_address: SocketAddr::from(([10, 0, 0, 2], 6000)),
+            local_address: ([10, 0, 0, 1], 5000).into(),
+            remote_address: ([10, 0, 0, 2], 6000).into(),
             selected,
             round_trip_time,
             round_trip_time_min: 0.001,
@@ -267,9 +254,10 @@ mod tests {
 
     #[test]
     fn a_route_shows_both_names_and_what_either_side_remarks() {
-        let route = RouteSnapshot {
+        let link = RouteSnapshot {
             remark: "refused\0 there".to_owned(),
-            ..idle_route(RouteId(1), "/rover_a/odom")
+            messages: 4,
+            ..route(RouteId(1), RouteDirection::Send, "/rover_a/odom")
         };
         let report = TopicReport {
             topic: "/odom".to_owned(),
@@ -278,7 +266,15 @@ mod tests {
             remark: "a publisher is volatile".to_owned(),
             ..TopicReport::default()
         };
-        let message = topic_statistics(Header::default(), "rover_b", &route, &report, WINDOW);
+        let mut route = Route {
+            peer: "rover_b",
+            id: link.id,
+            direction: link.direction,
+            remote_topic: &link.topic,
+            link: Some(&link),
+            report: Some(&report),
+        };
+        let message = topic_statistics(Header::default(), &route, WINDOW);
         assert_eq!(
             (message.topic.as_str(), message.remote_topic.as_str()),
             ("/odom", "/rover_a/odom")
@@ -288,5 +284,11 @@ mod tests {
         assert_eq!((message.rate, message.bitrate, message.age), (100.0, 400.0, 0.25));
         assert!(message.qos_mismatch && !message.type_mismatch);
         assert_eq!(message.remark, "refused\u{fffd} there; a publisher is volatile");
+        assert_eq!(message.messages, 4);
+
+        (route.link, route.report) = (None, None);
+        let message = topic_statistics(Header::default(), &route, Window::UNKNOWN);
+        assert_eq!((message.topic.as_str(), message.messages), ("/rover_a/odom", 0));
+        assert!(message.rate.is_nan() && message.remark.is_empty());
     }
 }

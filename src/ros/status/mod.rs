@@ -6,6 +6,7 @@
 
 mod diagnostics;
 mod messages;
+mod route;
 mod window;
 
 use std::collections::btree_map::Entry;
@@ -20,12 +21,11 @@ use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatist
 use r2r::std_msgs::msg::Header;
 use r2r::{Clock, Publisher, QosProfile};
 
-use super::report::{BridgeReport, TopicReport};
+use super::report::BridgeReport;
 use super::text::name_part;
 use crate::config::{Config, PeerFilter};
-use crate::link::{
-    PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, Snapshot,
-};
+use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
+use route::{Route, routes};
 use window::{Window, Windows};
 
 /// How often `/diagnostics` is published: what its aggregator and monitors are made for.
@@ -40,7 +40,7 @@ const STATISTICS_DEPTH: usize = 200;
 
 /// Publishes the state of the node.
 pub struct StatusPublisher {
-    config: Config,
+    config: Arc<Config>,
     clock: Arc<Mutex<Clock>>,
     statistics: Publisher<TopicStatistics>,
     diagnostics: Publisher<DiagnosticArray>,
@@ -59,7 +59,7 @@ struct PeerPublishers {
     link: Publisher<LinkQuality>,
     /// By the name of the network interface.
     paths: BTreeMap<String, Publisher<PathQuality>>,
-    /// Start of the session by the system's clock and by ROS's, which can be a simulated one.
+    /// Start of the session by our clock and by ROS's, which can be a simulated one.
     since: Option<(Instant, Time)>,
 }
 
@@ -73,7 +73,7 @@ impl StatusPublisher {
         let late_joiners = reliable().transient_local().keep_last(HANDOVER_DEPTH);
         let now = Instant::now();
         Ok(Self {
-            config: config.clone(),
+            config: Arc::new(config.clone()),
             clock: node.get_ros_clock(),
             statistics: node
                 .create_publisher("~/topic_statistics", reliable().keep_last(STATISTICS_DEPTH))?,
@@ -101,8 +101,9 @@ impl StatusPublisher {
         if !is_status_due && !are_diagnostics_due {
             return;
         }
-        let peers = known_peers(&self.config, snapshot);
-        let routes = routes(&self.config, &peers, report);
+        let config = Arc::clone(&self.config);
+        let peers = known_peers(&config, snapshot);
+        let routes = routes(&config, &peers, report);
         let header = self.header();
         if is_status_due {
             let period = Duration::from_secs_f64(1.0 / self.config.link_quality_publish_rate);
@@ -144,7 +145,7 @@ impl StatusPublisher {
             };
             let counters = [peer.bytes_sent, peer.bytes_received];
             let window = self.peer_windows.look(peer.peer.clone(), now, counters);
-            let since = publishers.connected_since(peer, &header.stamp);
+            let since = publishers.connected_since(peer, now, &header.stamp);
             send(&publishers.link, &messages::link_quality(header.clone(), peer, since, window));
 
             for (interface, paths) in by_interface(&peer.paths) {
@@ -166,12 +167,11 @@ impl StatusPublisher {
     }
 
     fn publish_statistics(&mut self, header: &Header, now: Instant, routes: &[Route<'_>]) {
-        for Route { peer, snapshot, report } in routes {
-            let key = ((*peer).to_owned(), snapshot.direction as u8, snapshot.id);
-            let counters = [snapshot.messages, snapshot.bytes];
+        for route in routes {
+            let key = (route.peer.to_owned(), route.direction as u8, route.id);
+            let counters = route.link.map_or([0, 0], |link| [link.messages, link.bytes]);
             let window = self.route_windows.look(key, now, counters);
-            let header = header.clone();
-            let message = messages::topic_statistics(header, peer, snapshot, report, window);
+            let message = messages::topic_statistics(header.clone(), route, window);
             send(&self.statistics, &message);
         }
     }
@@ -183,14 +183,11 @@ impl StatusPublisher {
         peers: &[PeerSnapshot],
         routes: &[Route<'_>],
     ) {
-        let Config { rover_id, signaling_url, .. } = &self.config;
+        let Config { rover_id, signaling_url, .. } = &*self.config;
         let is_any_connected = peers.iter().any(|peer| peer.state == PeerState::Connected);
         let statistics: Vec<_> = routes
             .iter()
-            .map(|Route { peer, snapshot, report }| {
-                let header = header.clone();
-                messages::topic_statistics(header, peer, snapshot, report, Window::UNKNOWN)
-            })
+            .map(|route| messages::topic_statistics(header.clone(), route, Window::UNKNOWN))
             .collect();
         let signaling = &snapshot.signaling;
         let mut status =
@@ -247,9 +244,9 @@ impl PeerPublishers {
         self.paths.get(interface)
     }
 
-    /// When the session began, by ROS's clock; zero while there is none. Reckoned once per session,
-    /// so that it stays the same while simulated time runs at another speed.
-    fn connected_since(&mut self, peer: &PeerSnapshot, now: &Time) -> Time {
+    /// When the session began, by ROS's clock; zero while there is none. Told once per session, for
+    /// each reading of the two clocks would differ a little.
+    fn connected_since(&mut self, peer: &PeerSnapshot, now: Instant, ros_now: &Time) -> Time {
         let Some(since) = peer.connected_since else {
             self.since = None;
             return Time::default();
@@ -257,7 +254,7 @@ impl PeerPublishers {
         match &self.since {
             Some((known, stamp)) if *known == since => stamp.clone(),
             _ => {
-                let stamp = in_ros_time(since, Instant::now(), now);
+                let stamp = before(ros_now, now.saturating_duration_since(since));
                 self.since = Some((since, stamp.clone()));
                 stamp
             }
@@ -265,10 +262,10 @@ impl PeerPublishers {
     }
 }
 
-/// The moment `then` by a clock that shows `ros_now` at `now`.
-fn in_ros_time(then: Instant, now: Instant, ros_now: &Time) -> Time {
-    let ros_now = Duration::new(u64::try_from(ros_now.sec).unwrap_or(0), ros_now.nanosec);
-    Clock::to_builtin_time(&ros_now.saturating_sub(now.saturating_duration_since(then)))
+/// The moment `ago` before a clock's `now`; zero where that clock had not begun by then.
+fn before(now: &Time, ago: Duration) -> Time {
+    let now = Duration::new(u64::try_from(now.sec).unwrap_or(0), now.nanosec);
+    Clock::to_builtin_time(&now.saturating_sub(ago))
 }
 
 /// The peers that the link knows of, and those that are configured and that it does not know yet.
@@ -282,46 +279,6 @@ fn known_peers(config: &Config, snapshot: &Snapshot) -> Vec<PeerSnapshot> {
         }
     }
     peers
-}
-
-/// One topic to or from one peer, as the link and the bridge know it.
-struct Route<'a> {
-    peer: &'a str,
-    snapshot: RouteSnapshot,
-    report: TopicReport,
-}
-
-/// The link's routes, and our topics that have none there.
-fn routes<'a>(config: &Config, peers: &'a [PeerSnapshot], report: &BridgeReport) -> Vec<Route<'a>> {
-    let mut routes = Vec::new();
-    for peer in peers {
-        for snapshot in peer.routes.iter().cloned().chain(idle_routes(config, peer, report)) {
-            let known = match snapshot.direction {
-                RouteDirection::Send => report.outgoing.get(&snapshot.id),
-                RouteDirection::Receive => report.incoming.get(&(peer.peer.clone(), snapshot.id)),
-            };
-            let report = known.cloned().unwrap_or_default();
-            routes.push(Route { peer: &peer.peer, snapshot, report });
-        }
-    }
-    routes
-}
-
-/// Our topics that are meant for the peer and that the link has no route for.
-fn idle_routes(config: &Config, peer: &PeerSnapshot, report: &BridgeReport) -> Vec<RouteSnapshot> {
-    let sent: BTreeSet<RouteId> = peer
-        .routes
-        .iter()
-        .filter(|route| route.direction == RouteDirection::Send)
-        .map(|route| route.id)
-        .collect();
-    let idle = |(id, known): (&RouteId, &TopicReport)| {
-        let topic = config.topics.get(usize::from(id.0))?;
-        let is_meant = topic.direction.sends() && topic.peers.admits(&peer.peer);
-        let remote = topic.remote_name.as_deref().unwrap_or(&known.topic);
-        (is_meant && !sent.contains(id)).then(|| messages::idle_route(*id, remote))
-    };
-    report.outgoing.iter().filter_map(idle).collect()
 }
 
 fn by_interface(paths: &[PathSnapshot]) -> BTreeMap<&str, Vec<&PathSnapshot>> {
@@ -344,11 +301,27 @@ fn send<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>, message:
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{Parameters, Sources, Value};
+    use crate::link::{RouteDirection, RouteSnapshot};
 
-    fn config() -> Config {
+    /// A route that nothing crossed yet.
+    pub(crate) fn route(id: RouteId, direction: RouteDirection, topic: &str) -> RouteSnapshot {
+        RouteSnapshot {
+            id,
+            direction,
+            topic: topic.to_owned(),
+            open: true,
+            remark: String::new(),
+            messages: 0,
+            bytes: 0,
+            dropped_queue: 0,
+            dropped_oversize: 0,
+        }
+    }
+
+    pub(crate) fn config() -> Config {
         let text = |text: &str| Value::String(text.to_owned());
         let texts = |texts: &[&str]| Value::StringList(texts.iter().map(|&t| t.into()).collect());
         let values = Parameters::from([
@@ -378,44 +351,6 @@ mod tests {
     }
 
     #[test]
-    fn our_topics_are_shown_for_each_peer_they_are_meant_for_connected_or_not() {
-        let topic = |topic: &str| TopicReport { topic: topic.to_owned(), ..TopicReport::default() };
-        let report = BridgeReport {
-            outgoing: BTreeMap::from([
-                (RouteId(0), topic("/a/odom")),
-                (RouteId(1), topic("/chat")),
-            ]),
-            incoming: BTreeMap::from([(("rover_b".to_owned(), RouteId(7)), topic("/chat"))]),
-        };
-        let mut rover_b = messages::unknown_peer("rover_b");
-        rover_b.routes = vec![
-            RouteSnapshot { open: true, ..messages::idle_route(RouteId(0), "/rover_a/odom") },
-            RouteSnapshot {
-                direction: RouteDirection::Receive,
-                ..messages::idle_route(RouteId(7), "/chat")
-            },
-        ];
-        let peers = [rover_b, messages::unknown_peer("rover_c")];
-        let shown: Vec<_> = routes(&config(), &peers, &report)
-            .into_iter()
-            .map(|route| {
-                (route.peer, route.report.topic, route.snapshot.topic, route.snapshot.open)
-            })
-            .collect();
-        let row =
-            |peer, here: &str, there: &str, open| (peer, here.to_owned(), there.to_owned(), open);
-        assert_eq!(
-            shown,
-            [
-                row("rover_b", "/a/odom", "/rover_a/odom", true),
-                row("rover_b", "/chat", "/chat", false),
-                row("rover_b", "/chat", "/chat", false),
-                row("rover_c", "/chat", "/chat", false),
-            ]
-        );
-    }
-
-    #[test]
     fn deadlines_keep_their_grid_and_leave_out_what_was_slept_through() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
@@ -425,12 +360,9 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_told_by_the_clock_of_ros() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
+    fn a_session_began_by_the_clock_of_ros() {
         let ros = |sec| Time { sec, nanosec: 0 };
-        assert_eq!(in_ros_time(at(1000), at(1060), &ros(1060)), ros(1000));
-        assert_eq!(in_ros_time(at(1000), at(1060), &ros(100)), ros(40), "simulated time");
-        assert_eq!(in_ros_time(at(1000), at(1060), &ros(30)), ros(0), "begun before it");
+        assert_eq!(before(&ros(1060), Duration::from_secs(60)), ros(1000));
+        assert_eq!(before(&ros(30), Duration::from_secs(60)), ros(0), "simulated time began later");
     }
 }
