@@ -44,8 +44,12 @@ find_python() {
 has() { command -v "$1" >/dev/null; }
 
 has_libclang() {
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib*/libclang*.so*' >/dev/null ||
-        compgen -G '/usr/lib/*-linux-gnu/libclang*.so*' >/dev/null || [[ -n ${LIBCLANG_PATH:-} ]]
+    local folder
+    [[ -z ${LIBCLANG_PATH:-} ]] || return 0
+    for folder in /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/lib/*-linux-gnu; do
+        compgen -G "$folder/libclang.so*" >/dev/null || compgen -G "$folder/libclang-[0-9]*.so*" >/dev/null && return
+    done
+    return 1
 }
 
 has_python_headers() {
