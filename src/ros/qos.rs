@@ -24,9 +24,10 @@ use std::fmt;
 
 use crate::config::{Delivery, Durability, History, QosOverrides, QosProfile, Reliability};
 
-/// Samples that our own subscriptions keep: 1 s of a topic at 1 kHz, should the thread that drains
-/// them be kept from running for so long.
-pub const SUBSCRIPTION_DEPTH: u32 = 1000;
+/// Samples that our own subscriptions keep: a program can publish thousands before the thread that
+/// takes them gets its turn. Fast DDS holds no more in its default configuration, and refuses new
+/// ones instead of dropping old ones when asked to. Memory is used only for what is really there.
+pub const SUBSCRIPTION_DEPTH: u32 = 5000;
 
 /// Samples that a reliable, volatile publisher of ours keeps for subscribers that missed some: 1 s
 /// at the highest rate at which messages are published here.
@@ -99,8 +100,7 @@ pub fn offered(
 
 /// QoS of our subscription to a topic that is offered with `offer`.
 pub fn subscription(offer: QosProfile) -> QosProfile {
-    let depth = offer.depth.max(SUBSCRIPTION_DEPTH);
-    QosProfile { history: History::KeepLast, depth, ..offer }
+    QosProfile { history: History::KeepLast, depth: SUBSCRIPTION_DEPTH, ..offer }
 }
 
 /// QoS of our publisher for a topic that a peer offers with `offer`, where the configuration says

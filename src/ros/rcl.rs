@@ -229,13 +229,18 @@ impl Node {
         // stay at their addresses for as long as the node lives.
         unsafe {
             let mut options = rcl_node_get_default_options();
+            let (allocator, none) = (rcutils_get_default_allocator(), &mut options.arguments);
+            // Without the process's arguments, rcl asks for others, be they none.
+            check("rcl_parse_arguments", rcl_parse_arguments(0, ptr::null(), allocator, none))?;
             options.use_global_arguments = false;
             options.enable_rosout = false;
             let handle = Pinned::new(rcl_get_zero_initialized_node());
             let (node, context_ptr) = (handle.ptr(), context.0.ptr());
             let namespace = resolve_as.1.as_ptr();
             let code = rcl_node_init(node, name.as_ptr(), namespace, context_ptr, &options);
-            check("rcl_node_init", code)?;
+            let result = check("rcl_node_init", code);
+            check("rcl_node_options_fini", rcl_node_options_fini(&mut options))?;
+            result?;
             Ok(Arc::new(Self {
                 handle,
                 context,
