@@ -128,14 +128,6 @@ pub enum Fault {
         /// Topics allowed.
         most: usize,
     },
-    /// A secret that is too short to be one.
-    #[error("has {found} bytes and needs at least {least}; make one with `openssl rand -hex 32`")]
-    ShortKey {
-        /// Bytes given.
-        found: usize,
-        /// Bytes needed.
-        least: usize,
-    },
     /// A secret that cannot be sent.
     #[error("holds characters that no HTTP header can carry; use printable ASCII without spaces")]
     UnsendableToken,

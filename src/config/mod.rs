@@ -29,7 +29,7 @@ pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_n
 pub use overrides::{Overrides, own_arguments};
 pub use parse::{MAX_TOPICS, known_parameters};
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
-pub use secrets::{MIN_FLEET_KEY_BYTES, Secrets};
+pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
 pub use sources::{Location, Sources};
 pub use topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, QueueLimits, Topic};
 pub use value::{Parameters, Value};

@@ -16,7 +16,6 @@ use super::identity::Identity;
 use super::outbox::Outbox;
 use super::peer::Peer;
 use super::route::{IncomingLimits, RouteId};
-use super::session::SessionOutput;
 use super::signal::Signal;
 use super::snapshot::PeerSnapshot;
 use super::transport::Transmit;
@@ -61,20 +60,6 @@ pub enum Output {
     },
     /// A complete message for the application.
     Deliver(IncomingMessage),
-}
-
-impl Output {
-    pub(super) fn of(output: SessionOutput) -> Option<Self> {
-        match output {
-            SessionOutput::Transmit(transmit) => Some(Self::Transmit(transmit)),
-            SessionOutput::Event(event) => Some(Self::Event(event)),
-            SessionOutput::Deliver(message) => Some(Self::Deliver(message)),
-            SessionOutput::Timeout(_)
-            | SessionOutput::Proven
-            | SessionOutput::Refused(_)
-            | SessionOutput::Ended(_) => None,
-        }
-    }
 }
 
 /// All peers of this rover.

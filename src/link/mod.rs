@@ -16,10 +16,12 @@ mod path;
 mod peer;
 mod proof;
 mod queue;
+mod retry;
 mod route;
 mod session;
 mod signal;
 mod snapshot;
+mod tally;
 mod transport;
 
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};

@@ -12,26 +12,18 @@ use uuid::Uuid;
 use super::event::Event;
 use super::fleet::Output;
 use super::identity::Identity;
-use super::incoming::{IncomingState, Progress};
+use super::incoming::Progress;
 use super::outbox::Outbox;
-use super::outgoing::Answer;
+use super::retry::Retry;
 use super::session::{Session, SessionOutput};
 use super::signal::Signal;
-use super::snapshot::{PeerSnapshot, PeerState, RouteDirection, RouteSnapshot};
+use super::snapshot::{PeerSnapshot, PeerState};
+use super::tally::{self, Tally};
 use super::transport::{Transport, TransportError};
 
 /// A session that is not proven by then is given up. Four round trips of the slowest satellite
 /// link, with a lost datagram in each phase.
 const SETUP_TIME: Duration = Duration::from_secs(15);
-
-/// First pause between two attempts, doubled each time, each ± 25 %.
-const RETRY_MIN: Duration = Duration::from_millis(500);
-
-/// Longest pause between two attempts.
-const RETRY_MAX: Duration = Duration::from_secs(15);
-
-/// Pause after a refusal: what is wrong has to be put right by a person.
-const RETRY_REFUSED: Duration = Duration::from_secs(30);
 
 /// How long the rover with the larger id waits for an offer before it asks for one, and how often
 /// it may be heard when it asks.
@@ -44,16 +36,6 @@ pub(super) struct Presence {
     pub(super) since: Instant,
 }
 
-/// Counters of sessions that are over.
-#[derive(Debug, Default)]
-struct Totals {
-    bytes_sent: u64,
-    bytes_received: u64,
-    messages_sent: u64,
-    messages_received: u64,
-    messages_dropped: u64,
-}
-
 /// One peer.
 pub(super) struct Peer {
     id: String,
@@ -63,12 +45,11 @@ pub(super) struct Peer {
     /// Being made or proven.
     pending: Option<Session>,
     progress: Progress,
-    attempts: u32,
-    next_attempt: Instant,
+    retry: Retry,
     /// Why there is no session, for people.
     reason: String,
-    totals: Totals,
-    jitter: fastrand::Rng,
+    /// Of the sessions that are over.
+    tally: Tally,
 }
 
 impl Peer {
@@ -79,11 +60,9 @@ impl Peer {
             session: None,
             pending: None,
             progress: Progress::default(),
-            attempts: 0,
-            next_attempt: now,
+            retry: Retry::new(seed, now),
             reason: "not seen by the signaling server yet".to_owned(),
-            totals: Totals::default(),
-            jitter: fastrand::Rng::with_seed(seed),
+            tally: Tally::default(),
         }
     }
 
@@ -94,8 +73,7 @@ impl Peer {
         }
         self.presence = Some(Presence { instance, since: now });
         self.pending = None;
-        self.attempts = 0;
-        self.next_attempt = now;
+        self.retry.reset(now);
         if self.session.is_none() {
             self.reason.clear();
         }
@@ -135,7 +113,7 @@ impl Peer {
             Signal::Answer(answer) => {
                 let Some(pending) = &mut self.pending else { return };
                 if let Err(error) = pending.transport.handle_answer(&answer) {
-                    self.give_up(error.to_string(), RETRY_MAX, now);
+                    self.give_up(error.to_string(), now);
                 }
             }
             Signal::Candidate(candidate) => {
@@ -154,7 +132,7 @@ impl Peer {
                 let recent = |session: &Session| now < session.started + OFFER_PATIENCE;
                 let busy = self.pending.as_ref().is_some_and(recent)
                     || self.session.as_ref().is_some_and(recent);
-                if self.offers(identity) && !busy && now >= self.next_attempt {
+                if self.offers(identity) && !busy && now >= self.retry.due() {
                     self.try_to_offer(identity, addresses, now, out);
                 }
             }
@@ -166,7 +144,8 @@ impl Peer {
                 if self.pending.is_some() || !is_settled {
                     let reason = format!("refused by the peer: {reason}");
                     self.end(reason.clone(), out);
-                    self.give_up(reason, RETRY_REFUSED, now);
+                    self.give_up(reason, now);
+                    self.retry.pause_after_refusal(now);
                 }
             }
         }
@@ -224,20 +203,20 @@ impl Peer {
         let overdue = |session: &Session| now >= session.started + SETUP_TIME;
         if self.pending.as_ref().is_some_and(overdue) {
             let reason = format!("no session within {} s", SETUP_TIME.as_secs());
-            self.give_up(reason, RETRY_MAX, now);
+            self.give_up(reason, now);
         }
         if self.attempt_due(identity).is_some_and(|due| now >= due) {
             if self.offers(identity) {
                 self.try_to_offer(identity, addresses, now, out);
             } else {
                 out.push(self.signal(Signal::RestartRequest));
-                self.next_attempt = now + self.pause(RETRY_MAX).max(OFFER_PATIENCE);
+                self.retry.pause(now, OFFER_PATIENCE);
             }
         }
     }
 
-    /// The next thing to do: `Ok` with something to put out, or `Err` with the moment before which
-    /// there is nothing to do.
+    /// Takes the next thing to do to `out`; where there is none, returns the moment before which
+    /// there will be none.
     pub(super) fn poll(
         &mut self,
         identity: &Identity,
@@ -245,13 +224,17 @@ impl Peer {
         now: Instant,
         out: &mut Vec<Output>,
     ) -> Option<Instant> {
-        let mut wake = self.attempt_due(identity);
+        let mut wake = self.attempt_due(identity).unwrap_or(now + SETUP_TIME);
         if let Some(mut pending) = self.pending.take() {
             match pending.poll(identity, outbox, &mut self.progress, now) {
                 SessionOutput::Timeout(at) => {
-                    let at = at.min(pending.started + SETUP_TIME);
-                    wake = Some(wake.map_or(at, |wake| wake.min(at)));
+                    wake = wake.min(at).min(pending.started + SETUP_TIME);
                     self.pending = Some(pending);
+                }
+                SessionOutput::PutOut(output) => {
+                    self.pending = Some(pending);
+                    out.push(output);
+                    return None;
                 }
                 SessionOutput::Proven => {
                     self.establish(pending, now, out);
@@ -263,39 +246,27 @@ impl Peer {
                     return None;
                 }
                 SessionOutput::Ended(reason) => {
-                    self.give_up(reason, RETRY_MAX, now);
-                    return None;
-                }
-                output @ (SessionOutput::Transmit(_)
-                | SessionOutput::Event(_)
-                | SessionOutput::Deliver(_)) => {
-                    self.pending = Some(pending);
-                    out.extend(Output::of(output));
+                    self.give_up(reason, now);
                     return None;
                 }
             }
         }
-        if let Some(session) = &mut self.session {
-            match session.poll(identity, outbox, &mut self.progress, now) {
-                SessionOutput::Timeout(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
-                SessionOutput::Ended(reason) | SessionOutput::Refused(reason) => {
-                    let was_settled = now > session.started + SETUP_TIME;
-                    self.end(reason, out);
-                    // One that ends as soon as it is made must not be made again and again.
-                    let pause = if was_settled { Duration::ZERO } else { self.pause(RETRY_MAX) };
-                    self.next_attempt = now + pause;
-                    return None;
+        let Some(session) = &mut self.session else { return Some(wake) };
+        match session.poll(identity, outbox, &mut self.progress, now) {
+            SessionOutput::Timeout(at) => return Some(wake.min(at)),
+            SessionOutput::PutOut(output) => out.push(output),
+            SessionOutput::Ended(reason) | SessionOutput::Refused(reason) => {
+                // One that ends as soon as it is made must not be made again and again.
+                if now > session.started + SETUP_TIME {
+                    self.retry.reset(now);
+                } else {
+                    self.retry.pause(now, Duration::ZERO);
                 }
-                SessionOutput::Proven => return None,
-                output @ (SessionOutput::Transmit(_)
-                | SessionOutput::Event(_)
-                | SessionOutput::Deliver(_)) => {
-                    out.extend(Output::of(output));
-                    return None;
-                }
+                self.end(reason, out);
             }
+            SessionOutput::Proven => {}
         }
-        Some(wake.unwrap_or(now + RETRY_MAX))
+        None
     }
 
     /// The session in use.
@@ -330,9 +301,9 @@ impl Peer {
             return None;
         }
         if self.offers(identity) {
-            return Some(self.next_attempt);
+            return Some(self.retry.due());
         }
-        Some(self.next_attempt.max(presence.since + OFFER_PATIENCE))
+        Some(self.retry.due().max(presence.since + OFFER_PATIENCE))
     }
 
     fn try_to_offer(
@@ -345,7 +316,7 @@ impl Peer {
         let Some(presence) = self.presence else { return };
         let made = Transport::offer(&identity.certificate, addresses, now);
         if let Some(offer) = self.begin(made, presence.instance, now) {
-            self.next_attempt = now + self.pause(RETRY_MAX);
+            self.retry.pause(now, Duration::ZERO);
             out.push(self.signal(Signal::Offer(offer)));
         }
     }
@@ -360,7 +331,7 @@ impl Peer {
         let (transport, description) = match made {
             Ok(made) => made,
             Err(error) => {
-                self.give_up(error.to_string(), RETRY_MAX, now);
+                self.give_up(error.to_string(), now);
                 return None;
             }
         };
@@ -387,7 +358,7 @@ impl Peer {
     fn end(&mut self, reason: String, out: &mut Vec<Output>) {
         let Some(session) = self.session.take() else { return };
         log::warn!("disconnected: peer={}: {reason}", self.id);
-        self.totals.add(&session);
+        self.tally = std::mem::take(&mut self.tally).with(&session);
         for (id, _) in session.incoming.topics() {
             out.push(Output::Event(Event::RouteClosed { peer: self.id.clone(), id }));
         }
@@ -395,14 +366,14 @@ impl Peer {
         out.push(Output::Event(Event::PeerDisconnected { peer: self.id.clone(), reason }));
     }
 
-    /// Ends an attempt; the next one follows after a pause of at most `longest`.
-    fn give_up(&mut self, reason: String, longest: Duration, now: Instant) {
+    /// Ends an attempt; the next one follows after a pause.
+    fn give_up(&mut self, reason: String, now: Instant) {
         self.pending = None;
         if reason != self.reason {
             log::warn!("no session: peer={}: {reason}", self.id);
         }
         self.reason = reason;
-        self.next_attempt = now + if longest > RETRY_MAX { longest } else { self.pause(longest) };
+        self.retry.pause(now, Duration::ZERO);
     }
 
     /// Ends an attempt because the peer may not come in.
@@ -412,13 +383,8 @@ impl Peer {
             peer: self.id.clone(),
             reason: reason.clone(),
         }));
-        self.give_up(format!("refused: {reason}"), RETRY_REFUSED, now);
-    }
-
-    fn pause(&mut self, longest: Duration) -> Duration {
-        let doubled = RETRY_MIN.saturating_mul(1 << self.attempts.min(10));
-        self.attempts = self.attempts.saturating_add(1);
-        doubled.min(longest).mul_f64(0.75 + 0.5 * self.jitter.f64())
+        self.give_up(format!("refused: {reason}"), now);
+        self.retry.pause_after_refusal(now);
     }
 
     fn signal(&self, signal: Signal) -> Output {
@@ -427,92 +393,30 @@ impl Peer {
 
     /// What is known of the peer.
     pub(super) fn snapshot(&self, outbox: &Outbox, now: Instant) -> PeerSnapshot {
-        let mut totals = Totals { ..self.totals };
-        let mut routes = Vec::new();
-        if let Some(session) = &self.session {
-            totals.add(session);
-            routes = route_snapshots(session, outbox);
-        }
+        let session = self.session.as_ref();
+        let tally = self.tally.clone();
+        let tally = session.map_or_else(|| tally.clone(), |session| tally.clone().with(session));
         let state = match (&self.session, &self.pending) {
             (Some(_), _) => PeerState::Connected,
             (None, Some(_)) => PeerState::Connecting,
             (None, None) => PeerState::Down,
         };
-        let paths = self.session.as_ref().map(|session| &session.transport.paths);
+        let paths = session.map(|session| &session.transport.paths);
         PeerSnapshot {
             peer: self.id.clone(),
             state,
-            authenticated: self.session.as_ref().is_some_and(|session| session.authenticated),
+            authenticated: session.is_some_and(|session| session.authenticated),
             reason: self.reason.clone(),
-            connected_since: self.session.as_ref().and_then(|session| session.proven_since),
+            connected_since: session.and_then(|session| session.proven_since),
             time_since_received: paths.map_or(f64::NAN, |paths| paths.time_since_received(now)),
-            bytes_sent: totals.bytes_sent,
-            bytes_received: totals.bytes_received,
-            messages_sent: totals.messages_sent,
-            messages_received: totals.messages_received,
-            messages_dropped: totals.messages_dropped,
-            buffered_bytes: self
-                .session
-                .as_ref()
-                .map_or(0, |session| session.outgoing.waiting() as u64),
-            routes,
+            bytes_sent: tally.bytes_sent,
+            bytes_received: tally.bytes_received,
+            messages_sent: tally.messages_sent,
+            messages_received: tally.messages_received,
+            messages_dropped: tally.messages_dropped,
+            buffered_bytes: session.map_or(0, |session| session.outgoing.waiting() as u64),
+            routes: session.map(|session| tally::routes(session, outbox)).unwrap_or_default(),
             paths: paths.map(|paths| paths.snapshot(now)).unwrap_or_default(),
         }
     }
-}
-
-impl Totals {
-    fn add(&mut self, session: &Session) {
-        let (sent, received) = session.transport.paths.bytes();
-        self.bytes_sent += sent;
-        self.bytes_received += received;
-        for (_, topic) in session.outgoing.topics() {
-            self.messages_sent += topic.messages;
-            self.messages_dropped += topic.dropped();
-        }
-        for (_, topic) in session.incoming.topics() {
-            self.messages_received += topic.messages;
-            self.messages_dropped += topic.dropped_queue + topic.dropped_oversize;
-        }
-    }
-}
-
-fn route_snapshots(session: &Session, outbox: &Outbox) -> Vec<RouteSnapshot> {
-    let outgoing = session.outgoing.topics().map(|(id, topic)| {
-        let (open, remark) = match &topic.answer {
-            Answer::Accepted => (true, String::new()),
-            Answer::Awaited => (false, "not answered by the peer yet".to_owned()),
-            Answer::Refused(refusal) => (false, refusal.text.clone()),
-        };
-        RouteSnapshot {
-            id,
-            direction: RouteDirection::Send,
-            topic: topic.offer.topic.clone(),
-            open,
-            remark,
-            messages: topic.messages,
-            bytes: topic.bytes,
-            dropped_queue: topic.dropped(),
-            dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
-        }
-    });
-    let incoming = session.incoming.topics().map(|(id, topic)| {
-        let (open, remark) = match &topic.state {
-            IncomingState::Accepted(_) => (true, String::new()),
-            IncomingState::Awaited => (false, "not answered yet".to_owned()),
-            IncomingState::Refused(refusal) => (false, refusal.text.clone()),
-        };
-        RouteSnapshot {
-            id,
-            direction: RouteDirection::Receive,
-            topic: topic.offer.topic.clone(),
-            open,
-            remark,
-            messages: topic.messages,
-            bytes: topic.bytes,
-            dropped_queue: topic.dropped_queue,
-            dropped_oversize: topic.dropped_oversize,
-        }
-    });
-    outgoing.chain(incoming).collect()
 }

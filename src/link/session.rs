@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::control::{Control, Hello, PROTOCOL_VERSION};
 use super::event::{Event, IncomingMessage};
+use super::fleet::Output;
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
 use super::outbox::{Numbered, Offered, Outbox};
 use super::outgoing::{Answer, Outgoing};
 use super::proof::{self, Party};
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
-use super::transport::{Transmit, Transport, TransportOutput};
+use super::transport::{Transport, TransportOutput};
 use crate::config::Delivery;
 use crate::wire::Fragment;
 
@@ -23,16 +24,12 @@ use crate::wire::Fragment;
 pub(super) enum SessionOutput {
     /// Nothing more to do before this moment.
     Timeout(Instant),
-    /// A datagram for the network.
-    Transmit(Transmit),
+    /// Something for the network or the application.
+    PutOut(Output),
     /// The peer is who it says.
     Proven,
     /// The peer may not come in, and why.
     Refused(String),
-    /// Something for the application.
-    Event(Event),
-    /// A complete message.
-    Deliver(IncomingMessage),
     /// The session is over, and why.
     Ended(String),
 }
@@ -134,7 +131,9 @@ impl Session {
                         return SessionOutput::Timeout(at);
                     }
                 }
-                TransportOutput::Transmit(transmit) => return SessionOutput::Transmit(transmit),
+                TransportOutput::Transmit(transmit) => {
+                    return SessionOutput::PutOut(Output::Transmit(transmit));
+                }
                 TransportOutput::Opened => self.send_hello(identity),
                 TransportOutput::Control(bytes) => {
                     if let Some(output) =
@@ -145,7 +144,7 @@ impl Session {
                 }
                 TransportOutput::Fragment(bytes) => {
                     if let Some(message) = self.handle_fragment(&bytes, progress) {
-                        return SessionOutput::Deliver(message);
+                        return SessionOutput::PutOut(Output::Deliver(message));
                     }
                 }
                 TransportOutput::Ended(reason) => return SessionOutput::Ended(reason),
@@ -237,17 +236,17 @@ impl Session {
                 for sample in outbox.get(id).map(Offered::history).unwrap_or_default() {
                     self.outgoing.push(id, sample);
                 }
-                Some(SessionOutput::Event(Event::RouteOpened { peer: self.peer.clone(), id }))
+                Some(put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
             }
             Control::RouteRefused { id, revision, refusal } => {
                 self.outgoing.handle_answer(id, revision, Answer::Refused(refusal.clone()))?;
                 let peer = self.peer.clone();
-                Some(SessionOutput::Event(Event::RouteRefused { peer, id, refusal }))
+                Some(put_out(Event::RouteRefused { peer, id, refusal }))
             }
             Control::RouteWithdrawn { id } => self
                 .incoming
                 .withdraw(id)
-                .then(|| SessionOutput::Event(Event::RouteClosed { peer: self.peer.clone(), id })),
+                .then(|| put_out(Event::RouteClosed { peer: self.peer.clone(), id })),
             Control::Hello(_) | Control::Unknown => None,
         }
     }
@@ -322,7 +321,7 @@ impl Session {
         match self.incoming.handle_offer(id, revision, offer.clone(), progress) {
             Offer::Ask => {
                 let peer = self.peer.clone();
-                Some(SessionOutput::Event(Event::RouteOffered { peer, id, offer }))
+                Some(put_out(Event::RouteOffered { peer, id, offer }))
             }
             Offer::Refuse(refusal) => {
                 self.send(&Control::RouteRefused { id, revision, refusal });
@@ -347,4 +346,8 @@ impl Session {
         let (id, topic, data) = self.incoming.handle_fragment(&self.peer, fragment, progress)?;
         Some(IncomingMessage { peer: self.peer.clone(), id, topic: topic.name.clone(), data })
     }
+}
+
+fn put_out(event: Event) -> SessionOutput {
+    SessionOutput::PutOut(Output::Event(event))
 }

@@ -17,9 +17,9 @@ use super::exchange::DriverEnd;
 use super::identity::{IdentityError, load_or_create};
 use super::interfaces::usable_addresses;
 use super::sockets::Sockets;
-use crate::config::{Config, InterfaceFilter, Secrets};
+use crate::config::{Config, InterfaceFilter, STRONG_FLEET_KEY_BYTES, Secrets};
 use crate::link::{
-    Event, Fleet, FleetKey, Identity, Output, SignalingState, Snapshot, fingerprint,
+    Event, Fleet, FleetKey, Identity, Output, RouteDirection, SignalingState, Snapshot, fingerprint,
 };
 use crate::signaling::client::{self, ClientError, ClientEvent, ClientHandle, ClientOptions};
 use crate::signaling::message::CAPABILITY_ROVER_LINK;
@@ -87,10 +87,16 @@ pub fn start(
 ) -> Result<DriverHandle, StartError> {
     let certificate = load_or_create(&config.identity_file)?;
     log::info!("this rover: id={} fingerprint={}", config.rover_id, fingerprint(&certificate));
-    if secrets.fleet_key.is_none() {
-        log::warn!(
+    match &secrets.fleet_key {
+        None => log::warn!(
             "no ROVER_LINK_FLEET_KEY: whoever controls the signaling server can pose as a peer"
-        );
+        ),
+        Some(key) if key.len() < STRONG_FLEET_KEY_BYTES => log::warn!(
+            "ROVER_LINK_FLEET_KEY has {} bytes: one of fewer than {STRONG_FLEET_KEY_BYTES} may be \
+             guessed",
+            key.len()
+        ),
+        Some(_) => {}
     }
     let instance = Uuid::new_v4();
     let (seed, epoch) = instance.as_u64_pair();
@@ -271,10 +277,8 @@ impl Driver {
             }
             for route in &mut peer.routes {
                 let dropped = match route.direction {
-                    crate::link::RouteDirection::Send => {
-                        self.application.dropped_outgoing(route.id)
-                    }
-                    crate::link::RouteDirection::Receive => {
+                    RouteDirection::Send => self.application.dropped_outgoing(route.id),
+                    RouteDirection::Receive => {
                         self.application.dropped_incoming(&peer.peer, route.id)
                     }
                 };

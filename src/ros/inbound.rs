@@ -83,14 +83,9 @@ impl Inbound {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::PeerConnected { peer } => log::info!("{peer}: connected"),
-            Event::PeerDisconnected { peer, reason } => {
-                log::info!("{peer}: disconnected reason={reason:?}");
-                self.close_all(&peer);
-            }
-            Event::PeerRefused { peer, reason } => {
-                log::warn!("{peer}: refused reason={reason:?}");
-            }
+            // The link has logged these.
+            Event::PeerConnected { .. } | Event::PeerRefused { .. } => {}
+            Event::PeerDisconnected { peer, .. } => self.close_all(&peer),
             Event::RouteOffered { peer, id, offer } => self.answer((peer, id), &offer),
             Event::RouteClosed { peer, id } => self.close(&(peer, id)),
             Event::RouteOpened { peer, id } => {

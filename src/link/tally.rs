@@ -1,0 +1,82 @@
+//! What is counted of a peer, and how it is shown.
+
+use super::incoming::{Incoming, IncomingState};
+use super::outbox::Outbox;
+use super::outgoing::{Answer, Outgoing};
+use super::session::Session;
+use super::snapshot::{RouteDirection, RouteSnapshot};
+
+/// Counters of one peer over all its sessions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) messages_sent: u64,
+    pub(super) messages_received: u64,
+    pub(super) messages_dropped: u64,
+}
+
+impl Tally {
+    /// With the counters of a session added.
+    pub(super) fn with(mut self, session: &Session) -> Self {
+        let (sent, received) = session.transport.paths.bytes();
+        self.bytes_sent += sent;
+        self.bytes_received += received;
+        for (_, topic) in session.outgoing.topics() {
+            self.messages_sent += topic.messages;
+            self.messages_dropped += topic.dropped();
+        }
+        for (_, topic) in session.incoming.topics() {
+            self.messages_received += topic.messages;
+            self.messages_dropped += topic.dropped_queue + topic.dropped_oversize;
+        }
+        self
+    }
+}
+
+/// The routes of a session: ours, then the peer's.
+pub(super) fn routes(session: &Session, outbox: &Outbox) -> Vec<RouteSnapshot> {
+    sent(&session.outgoing, outbox).chain(received(&session.incoming)).collect()
+}
+
+fn sent(outgoing: &Outgoing, outbox: &Outbox) -> impl Iterator<Item = RouteSnapshot> {
+    outgoing.topics().map(|(id, topic)| {
+        let (open, remark) = match &topic.answer {
+            Answer::Accepted => (true, String::new()),
+            Answer::Awaited => (false, "not answered by the peer yet".to_owned()),
+            Answer::Refused(refusal) => (false, refusal.text.clone()),
+        };
+        RouteSnapshot {
+            id,
+            direction: RouteDirection::Send,
+            topic: topic.offer.topic.clone(),
+            open,
+            remark,
+            messages: topic.messages,
+            bytes: topic.bytes,
+            dropped_queue: topic.dropped(),
+            dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
+        }
+    })
+}
+
+fn received(incoming: &Incoming) -> impl Iterator<Item = RouteSnapshot> {
+    incoming.topics().map(|(id, topic)| {
+        let (open, remark) = match &topic.state {
+            IncomingState::Accepted(_) => (true, String::new()),
+            IncomingState::Awaited => (false, "not answered yet".to_owned()),
+            IncomingState::Refused(refusal) => (false, refusal.text.clone()),
+        };
+        RouteSnapshot {
+            id,
+            direction: RouteDirection::Receive,
+            topic: topic.offer.topic.clone(),
+            open,
+            remark,
+            messages: topic.messages,
+            bytes: topic.bytes,
+            dropped_queue: topic.dropped_queue,
+            dropped_oversize: topic.dropped_oversize,
+        }
+    })
+}
