@@ -217,7 +217,11 @@ impl SentTopic {
         let former = self.active.as_ref().filter(|active| active.type_support.name() == type_name);
         let type_support = match former {
             Some(active) => active.type_support.clone(),
-            None => TypeSupport::load(type_name).inspect_err(|_| self.withdraw(shared))?,
+            None => {
+                // A DDS participant can have one type per topic only.
+                self.withdraw(shared);
+                TypeSupport::load(type_name)?
+            }
         };
         let offer = self.offer(&type_support, publishers);
         if self.active.as_ref().is_some_and(|active| active.offer == offer) {
@@ -226,7 +230,7 @@ impl SentTopic {
         // What the former subscription still holds comes first.
         self.drain(qos::SUBSCRIPTION_DEPTH, shared);
         let qos = qos::subscription(offer.qos);
-        let subscription = Subscription::new(&shared.node, &type_support, &self.name, qos, true)?;
+        let subscription = Subscription::new(&shared.node, &type_support, &self.name, qos)?;
         log::info!(
             "topic offered topic={} remote_topic={} type={type_name} qos={:?}",
             self.name,

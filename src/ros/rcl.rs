@@ -1,6 +1,6 @@
 //! A narrow, safe wrapper over `rcl`, for what the bridged topics need and r2r does not give: types
-//! loaded at run time, serialized messages with their publisher's GID, subscriptions that leave
-//! out our own publications, the graph with QoS and type hashes.
+//! loaded at run time, serialized messages with their publisher's GID, the graph with QoS and type
+//! hashes.
 //!
 //! This is the only file of the project with unsafe code, and it has no logic beyond that. It is
 //! one file so that everything that has to be trusted can be read in one place.
@@ -553,8 +553,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes to an absolute name. `ignore_local` leaves out what publishers of the same
-    /// context publish.
+    /// Subscribes to an absolute name. Messages of our own publishers come too: rmw can leave them
+    /// out, but rmw_fastrtps then loses those of others in between.
     ///
     /// # Errors
     /// rcl's text.
@@ -563,7 +563,6 @@ impl Subscription {
         type_support: &TypeSupport,
         topic: &str,
         qos: QosProfile,
-        ignore_local: bool,
     ) -> Result<Self, RclError> {
         let topic = c_text(topic)?;
         let guard = node.lock_entities();
@@ -572,7 +571,6 @@ impl Subscription {
         unsafe {
             let mut options = rcl_subscription_get_default_options();
             options.qos = write_qos(qos);
-            options.rmw_subscription_options.ignore_local_publications = ignore_local;
             let handle = Pinned::new(rcl_get_zero_initialized_subscription());
             let type_support = type_support.handle.as_ptr();
             let (node_ptr, topic) = (node.handle.ptr(), topic.as_ptr());
@@ -583,8 +581,7 @@ impl Subscription {
         }
     }
 
-    /// Takes the oldest message that waits. `None` says that none waits, or that the one that did
-    /// was a local one to be ignored; the wait set tells whether more do.
+    /// Takes the oldest message that waits, if one does.
     ///
     /// # Errors
     /// rcl's text.

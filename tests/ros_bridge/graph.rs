@@ -87,17 +87,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn new(node: &Arc<Node>, topic: &str, qos: QosProfile) -> Self {
-        Self::of(node, &string_type(), topic, qos, false)
-    }
-
-    pub(crate) fn of(
-        node: &Arc<Node>,
-        type_support: &TypeSupport,
-        topic: &str,
-        qos: QosProfile,
-        ignore_local: bool,
-    ) -> Self {
-        let subscription = Subscription::new(node, type_support, topic, qos, ignore_local);
+        let subscription = Subscription::new(node, &string_type(), topic, qos);
         Self {
             subscription: subscription.expect("a subscription"),
             wait_set: WaitSet::new(node).expect("a wait set"),

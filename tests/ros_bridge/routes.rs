@@ -162,10 +162,10 @@ fn a_publisher_of_another_type_is_reported_and_the_others_go_on() {
     let _turn = take_turns();
     let parameters = [("topics.m.name", "/routes/types"), ("topics.m.type", "std_msgs/msg/String")];
     let (bridge, link) = bridge(&config(&["m"], &parameters), &[], mirror);
-    let others = node("others", &[]);
+    let (others, wrong) = (node("others", &[]), node("wrong", &[]));
     link.wait_for("an offer before anybody publishes", |seen| seen.offers == 1);
     let number = load("std_msgs/msg/Int32");
-    let _other = Publisher::new(&others, &number, "/routes/types", RELIABLE).expect("a publisher");
+    let _other = Publisher::new(&wrong, &number, "/routes/types", RELIABLE).expect("a publisher");
     let text = publisher(&others, "/routes/types", RELIABLE);
     let report = bridge.report().clone();
     wait_for_graph(&others, "the mismatch", |_| {
@@ -175,6 +175,22 @@ fn a_publisher_of_another_type_is_reported_and_the_others_go_on() {
     publish(&text, "hello");
     link.wait_for("a message", |seen| seen.messages.len() == 1);
     assert_eq!(link.seen().messages[0].publisher, text.id());
+}
+
+#[test]
+fn a_topic_whose_publisher_comes_back_with_another_type_is_offered_anew() {
+    let _turn = take_turns();
+    let (_bridge, link) =
+        bridge(&config(&["m"], &[("topics.m.name", "/routes/changing")]), &[], mirror);
+    let others = node("others", &[]);
+    let type_name = |seen: &fake_link::Seen| {
+        seen.routes.get(&RouteId(0)).map(|route| route.offer.type_name.to_string())
+    };
+    for name in ["std_msgs/msg/String", "std_msgs/msg/Int32", "std_msgs/msg/String"] {
+        let _publisher = Publisher::new(&others, &load(name), "/routes/changing", RELIABLE)
+            .expect("a publisher");
+        link.wait_for(name, |seen| type_name(seen).as_deref() == Some(name));
+    }
 }
 
 #[test]

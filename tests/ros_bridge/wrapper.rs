@@ -34,26 +34,6 @@ fn a_serialized_message_arrives_as_it_was_with_its_publishers_id_and_number() {
 }
 
 #[test]
-fn a_subscription_leaves_out_what_its_own_context_publishes() {
-    let _turn = take_turns();
-    let (ours, theirs) = (node("ours", &[]), node("theirs", &[]));
-    let topic = "/wrapper/local";
-    let mut receiver = Receiver::of(&ours, &string_type(), topic, RELIABLE, true);
-    let (own, other) = (publisher(&ours, topic, RELIABLE), publisher(&theirs, topic, RELIABLE));
-    meet(&other, &mut receiver);
-    let mut witness = Receiver::new(&theirs, topic, RELIABLE);
-    meet(&own, &mut witness);
-    for n in 0..10 {
-        publish(&own, "own");
-        publish(&other, &n.to_string());
-    }
-    for n in 0..10 {
-        assert_eq!(receiver.next_text(), n.to_string());
-    }
-    assert_eq!(receiver.within(Duration::from_millis(100)), None);
-}
-
-#[test]
 fn a_burst_waits_in_a_subscription_until_it_is_taken() {
     let _turn = take_turns();
     let (talker, listener) = (node("talker", &[]), node("listener", &[]));
