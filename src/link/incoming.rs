@@ -94,6 +94,16 @@ impl Incoming {
                 text: format!("a peer may offer {MAX_ROUTES} topics at most"),
             });
         }
+        *progress.owed.entry(id).or_default() += 1;
+        if let Some(topic) = self.topics.get_mut(&id)
+            && topic.offer.topic == offer.topic
+            && topic.offer.type_name == offer.type_name
+        {
+            // What is on its way under the former offer is taken until the new one is answered.
+            topic.offer = offer;
+            topic.revision = revision;
+            return Offer::Ask;
+        }
         let topic = IncomingTopic {
             name: Arc::from(offer.topic.as_str()),
             offer,
@@ -105,7 +115,6 @@ impl Incoming {
             dropped_oversize: 0,
         };
         self.topics.insert(id, topic);
-        *progress.owed.entry(id).or_default() += 1;
         Offer::Ask
     }
 
@@ -129,13 +138,17 @@ impl Incoming {
         }
         progress.owed.remove(&id);
         let topic = self.topics.get_mut(&id)?;
-        topic.state = match answer {
-            Ok(limits) => {
-                let delivered = progress.delivered.get(&id).copied().unwrap_or(0);
-                IncomingState::Accepted(Reassembly::new(limits.max_message_size, delivered))
+        match (answer, &mut topic.state) {
+            (Ok(limits), IncomingState::Accepted(reassembly)) => {
+                reassembly.set_max_message_size(limits.max_message_size);
             }
-            Err(refusal) => IncomingState::Refused(refusal),
-        };
+            (Ok(limits), state) => {
+                let delivered = progress.delivered.get(&id).copied().unwrap_or(0);
+                let reassembly = Reassembly::new(limits.max_message_size, delivered);
+                *state = IncomingState::Accepted(reassembly);
+            }
+            (Err(refusal), state) => *state = IncomingState::Refused(refusal),
+        }
         Some((topic, topic.revision))
     }
 

@@ -53,9 +53,19 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Notes that a topic was offered to the peer; what waits of a former offer goes.
+    /// Notes that a topic was offered to the peer. What waits of a former offer goes on waiting,
+    /// if it is to cross in the same way.
     pub(crate) fn offer(&mut self, id: RouteId, offered: &Offered) {
         let route = &offered.route;
+        if let Some(topic) = self.topics.get_mut(&id)
+            && topic.offer.delivery == route.offer.delivery
+            && topic.offer.type_name == route.offer.type_name
+        {
+            topic.offer = route.offer.clone();
+            topic.revision = offered.revision;
+            topic.answer = Answer::Awaited;
+            return;
+        }
         let topic = OutgoingTopic {
             offer: route.offer.clone(),
             answer: Answer::Awaited,
@@ -73,26 +83,40 @@ impl Outgoing {
         self.topics.remove(&id).is_some()
     }
 
-    /// Notes what the peer said; `None` if it speaks of an offer that does not stand, or again of
-    /// one that it has answered.
-    pub(crate) fn handle_answer(
-        &mut self,
-        id: RouteId,
-        revision: u32,
-        answer: Answer,
-    ) -> Option<&OutgoingTopic> {
-        let topic = self.topics.get_mut(&id)?;
-        if topic.revision != revision || topic.answer != Answer::Awaited {
-            return None;
+    /// Notes that the peer accepted an offer; the kept samples that came before what waits go
+    /// first. `false` if it speaks of an offer that does not stand, or that it has answered.
+    pub(crate) fn accept(&mut self, id: RouteId, revision: u32, history: Vec<Numbered>) -> bool {
+        let Some(topic) = self.awaited(id, revision) else { return false };
+        topic.answer = Answer::Accepted;
+        let waiting: Vec<_> = std::iter::from_fn(|| topic.queue.pop()).collect();
+        let first = waiting.first().map_or(u64::MAX, |message| message.sequence);
+        let earlier = history.into_iter().filter(|sample| sample.sequence < first);
+        for message in earlier.chain(waiting) {
+            topic.queue.push(message);
         }
-        topic.answer = answer;
-        Some(topic)
+        true
     }
 
-    /// Queues a message, if the peer accepted its topic.
+    /// Notes that the peer refused an offer; what waits goes. `false` as for
+    /// [`Outgoing::accept`].
+    pub(crate) fn refuse(&mut self, id: RouteId, revision: u32, refusal: Refusal) -> bool {
+        let Some(topic) = self.awaited(id, revision) else { return false };
+        topic.answer = Answer::Refused(refusal);
+        topic.current = None;
+        while topic.queue.pop().is_some() {}
+        true
+    }
+
+    fn awaited(&mut self, id: RouteId, revision: u32) -> Option<&mut OutgoingTopic> {
+        self.topics
+            .get_mut(&id)
+            .filter(|topic| topic.revision == revision && topic.answer == Answer::Awaited)
+    }
+
+    /// Queues a message, unless the peer refused its topic. It waits for the peer's answer.
     pub(crate) fn push(&mut self, id: RouteId, message: Numbered) {
         if let Some(topic) = self.topics.get_mut(&id)
-            && topic.answer == Answer::Accepted
+            && !matches!(topic.answer, Answer::Refused(_))
         {
             topic.queue.push(message);
         }
@@ -135,7 +159,8 @@ impl Outgoing {
 
     fn next_in_turn(&self) -> Option<RouteId> {
         let ready = |(id, topic): (&RouteId, &OutgoingTopic)| {
-            (topic.current.is_some() || !topic.queue.is_empty()).then_some(*id)
+            let waits = topic.current.is_some() || !topic.queue.is_empty();
+            (waits && topic.answer == Answer::Accepted).then_some(*id)
         };
         let after = self.last.map_or(RouteId(0), |last| RouteId(last.0.wrapping_add(1)));
         self.topics

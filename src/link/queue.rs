@@ -60,6 +60,14 @@ impl<T: Payload> MessageQueue<T> {
         Some(item)
     }
 
+    /// Takes over what waits in a former queue, and what that one has counted.
+    pub fn take_over(&mut self, former: &mut Self) {
+        while let Some(item) = former.pop() {
+            self.push(item);
+        }
+        self.dropped += former.dropped;
+    }
+
     /// The oldest message.
     pub fn front(&self) -> Option<&T> {
         self.items.front()

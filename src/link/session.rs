@@ -12,7 +12,7 @@ use super::fleet::Output;
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
 use super::outbox::{Numbered, Offered, Outbox};
-use super::outgoing::{Answer, Outgoing};
+use super::outgoing::Outgoing;
 use super::proof::{self, Party};
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
 use super::transport::{Transport, TransportOutput};
@@ -232,16 +232,14 @@ impl Session {
                 self.handle_route(id, revision, offer, progress)
             }
             Control::RouteAccepted { id, revision } => {
-                self.outgoing.handle_answer(id, revision, Answer::Accepted)?;
-                for sample in outbox.get(id).map(Offered::history).unwrap_or_default() {
-                    self.outgoing.push(id, sample);
-                }
-                Some(put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
+                let history = outbox.get(id).map(Offered::history).unwrap_or_default();
+                let was_awaited = self.outgoing.accept(id, revision, history);
+                was_awaited.then(|| put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
             }
             Control::RouteRefused { id, revision, refusal } => {
-                self.outgoing.handle_answer(id, revision, Answer::Refused(refusal.clone()))?;
+                let was_awaited = self.outgoing.refuse(id, revision, refusal.clone());
                 let peer = self.peer.clone();
-                Some(put_out(Event::RouteRefused { peer, id, refusal }))
+                was_awaited.then(|| put_out(Event::RouteRefused { peer, id, refusal }))
             }
             Control::RouteWithdrawn { id } => self
                 .incoming

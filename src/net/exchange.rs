@@ -112,12 +112,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ApplicationEnd {
-    /// Tells the driver something. Offering a route makes its queue; withdrawing drops it.
+    /// Tells the driver something. Offering a route makes its queue, with what waits in a former
+    /// one; withdrawing drops it.
     pub fn command(&self, command: Command) {
         let mut to_driver = lock(&self.shared.to_driver);
         match &command {
             Command::OfferRoute { id, route } => {
-                let queue = MessageQueue::new(route.offer.delivery, route.queue);
+                let mut queue = MessageQueue::new(route.offer.delivery, route.queue);
+                if let Some(mut former) = to_driver.queues.remove(id) {
+                    queue.take_over(&mut former);
+                }
                 to_driver.queues.insert(*id, queue);
             }
             Command::WithdrawRoute { id } => {
@@ -229,9 +233,7 @@ impl DriverEnd {
         let mut queue = MessageQueue::new(delivery, limits);
         let key = (peer.to_owned(), id);
         if let Some(mut former) = inbox.queues.remove(&key) {
-            while let Some(message) = former.queue.pop() {
-                queue.push(message);
-            }
+            queue.take_over(&mut former.queue);
         }
         inbox.queues.insert(key, Incoming { queue, is_open: true });
     }

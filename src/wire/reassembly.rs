@@ -56,6 +56,11 @@ impl Reassembly {
         Self { partial: VecDeque::new(), max_message_size, delivered, refused: 0 }
     }
 
+    /// Changes the limit for messages that have not begun to arrive.
+    pub fn set_max_message_size(&mut self, max_message_size: u32) {
+        self.max_message_size = max_message_size;
+    }
+
     /// Sequence of the newest message that came out.
     pub fn delivered(&self) -> u64 {
         self.delivered

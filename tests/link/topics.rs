@@ -176,6 +176,37 @@ fn a_topic_that_is_withdrawn_is_closed_at_the_peer() {
 }
 
 #[test]
+fn what_is_published_before_the_peer_has_answered_arrives() {
+    for history in [0, 1] {
+        let mut world = world_of(&["a", "b"], 1);
+        world.run_until("they connect", |world| world.is_connected("a", "b"));
+        world.offer("a", 0, history);
+        for number in 0..20_u32 {
+            world.publish("a", 0, number.to_be_bytes().to_vec());
+        }
+        world.run(Duration::from_secs(1));
+        assert_eq!(numbers(&world.delivered("b")), (0..20).collect::<Vec<_>>(), "{history}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_offered_anew_while_messages_are_on_their_way_loses_none() {
+    let mut world = pair_with_topic(0);
+    for number in 0..100_u32 {
+        let mut message = number.to_be_bytes().to_vec();
+        message.resize(3_000, 0);
+        world.publish("a", 0, message);
+        if number % 10 == 0 {
+            world.offer("a", 0, 0);
+        }
+        world.run(Duration::from_millis(1));
+    }
+    world.run(Duration::from_secs(1));
+    let arrived: Vec<_> = world.delivered("b").iter().map(|(.., data)| data[3]).collect();
+    assert_eq!(arrived, (0..100).collect::<Vec<u8>>());
+}
+
+#[test]
 fn three_rovers_that_share_a_topic_get_each_message_once() {
     let ids = ["a", "b", "c"];
     let mut world = world_of(&ids, 1);
