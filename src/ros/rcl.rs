@@ -388,7 +388,7 @@ fn full_name(namespace: &str, name: &str) -> String {
     format!("{}/{name}", namespace.trim_end_matches('/'))
 }
 
-/// `RIHS01_…` (REP-2011); empty where unset.
+/// `RIHS01_…` (REP-2016); empty where unset.
 fn hash_text(hash: &rosidl_type_hash_t) -> String {
     if hash.version == 0 {
         return String::new();
@@ -469,9 +469,9 @@ impl TypeSupport {
         // the symbol of this name has this signature and returns a pointer to static data, which
         // stays valid because the library is never unloaded.
         unsafe {
-            let library = Box::leak(Box::new(Library::new(path).map_err(error)?));
-            let get_handle: libloading::Symbol<'_, GetTypeSupport> =
-                library.get(symbol.as_str()).map_err(error)?;
+            let library = Library::new(path).map_err(error)?;
+            let get_handle: GetTypeSupport = *library.get(symbol.as_str()).map_err(error)?;
+            std::mem::forget(library);
             let handle = NonNull::new(get_handle().cast_mut()).ok_or_else(|| {
                 let text = "its type support is null".to_owned();
                 RclError::TypeNotInstalled { type_name: name.clone(), text }
