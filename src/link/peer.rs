@@ -139,11 +139,12 @@ impl Peer {
             Signal::Hangup(reason) => {
                 // Whoever carries signals must not end a session, only hinder one from being made:
                 // that it can do anyway. The peer may refuse what this rover has just taken up.
+                let reason = format!("refused by the peer: {reason}");
                 let is_fresh = |session: &Session| now < session.started + OFFER_PATIENCE;
-                let is_settled = self.session.as_ref().is_some_and(|session| !is_fresh(session));
-                if self.pending.is_some() || !is_settled {
-                    let reason = format!("refused by the peer: {reason}");
+                if self.session.as_ref().is_some_and(is_fresh) {
                     self.end(reason.clone(), out);
+                }
+                if self.pending.is_some() || self.session.is_none() {
                     self.give_up(reason, now);
                     self.retry.pause_after_refusal(now);
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rover_link::config::PeerFilter;
-use rover_link::link::{PeerState, Signal};
+use rover_link::link::{Event, PeerState, Signal};
 
 use crate::world::{Setup, World};
 
@@ -180,6 +180,36 @@ fn garbage_from_the_network_and_from_signaling_changes_nothing() {
     world.run(Duration::from_secs(60));
     assert!(both_connected(&world));
     assert_eq!(world.snapshot("a", "b").state, PeerState::Connected);
+}
+
+#[test]
+fn signals_in_a_peers_name_do_not_end_a_session() {
+    let mut world = connected_pair();
+    world.run(Duration::from_secs(10));
+    for signal in [
+        Signal::Hangup("go away".to_owned()),
+        Signal::Offer(forged_offer(&world)),
+        Signal::Hangup("go away".to_owned()),
+    ] {
+        world.signal_from("a", "b", signal);
+    }
+    world.run(Duration::from_secs(60));
+    let missed = |event: &Event| matches!(event, Event::PeerDisconnected { .. });
+    assert!(!world.events("a").iter().chain(world.events("b")).any(missed));
+}
+
+/// An offer by somebody who knows no key.
+fn forged_offer(world: &World) -> String {
+    let mut forger = World::new(2);
+    forger.now = world.now;
+    forger.start("a", &Setup::default());
+    forger.start("b", &Setup::default());
+    forger.run(Duration::from_secs(1));
+    let offer = forger.signals.iter().find_map(|signal| match signal {
+        Signal::Offer(offer) => Some(offer.clone()),
+        _ => None,
+    });
+    offer.unwrap()
 }
 
 #[test]

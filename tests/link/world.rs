@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) loss: f64,
     /// Changes signals on their way.
     pub(crate) tamper: fn(Signal) -> Signal,
+    /// All signals that were sent.
+    pub(crate) signals: Vec<Signal>,
 }
 
 struct Rover {
@@ -82,6 +84,7 @@ impl World {
             random: fastrand::Rng::with_seed(seed),
             loss: 0.0,
             tamper: |signal| signal,
+            signals: Vec::new(),
         }
     }
 
@@ -348,6 +351,7 @@ impl World {
                 }
                 Output::Signal { to, signal } => {
                     let instance = rover.instance;
+                    self.signals.push(signal.clone());
                     if self.registered.as_ref().is_some_and(|at| at.contains_key(id)) {
                         let (from, signal) = (id.to_owned(), (self.tamper)(signal));
                         self.send(SIGNALING_DELAY, InFlight::Signal { from, instance, to, signal });
