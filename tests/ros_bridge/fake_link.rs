@@ -1,5 +1,5 @@
-//! A link without a network: every peer accepts what is offered and sends each message straight
-//! back under another name, so that one bridge is both ends.
+//! A link without a network: each peer offers what it is offered back under another name and sends
+//! all messages back with it, so that one bridge is both ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -129,13 +129,23 @@ impl Run {
             self.obey(command, &mut seen);
         }
         for taken in taken {
-            for peer in self.peers.iter().map(|peer| (*peer).to_owned()) {
-                let OutgoingMessage { id, data, .. } = taken.message.clone();
-                self.driver.deliver(IncomingMessage { peer, id, data });
+            for (peer, id) in &seen.accepted {
+                if *id == taken.message.id {
+                    self.send_back(peer, &taken.message, &seen);
+                }
             }
             seen.messages.push(taken.message);
         }
         self.shared.changed.notify_all();
+    }
+
+    fn send_back(&self, peer: &str, message: &OutgoingMessage, seen: &Seen) {
+        let OutgoingMessage { id, data, .. } = message.clone();
+        let offer = seen.routes.get(&id).and_then(|route| (self.mirror)(peer, &route.offer));
+        if let Some(offer) = offer {
+            let (peer, topic) = (peer.to_owned(), offer.topic.into());
+            self.driver.deliver(IncomingMessage { peer, id, topic, data });
+        }
     }
 
     fn obey(&self, command: Command, seen: &mut Seen) {
@@ -158,6 +168,9 @@ impl Run {
                 let delivery = seen.routes.get(&id).map(|route| route.offer.delivery);
                 let delivery = delivery.unwrap_or(rover_link::config::Delivery::Reliable);
                 self.driver.open_incoming(&peer, id, delivery, limits.queue);
+                for message in seen.messages.iter().filter(|message| message.id == id) {
+                    self.send_back(&peer, message, seen);
+                }
                 seen.accepted.push((peer, id));
             }
             Command::AnswerRoute { peer, id, answer: Err(refusal) } => {

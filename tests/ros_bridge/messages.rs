@@ -86,12 +86,10 @@ fn a_new_publisher_is_noticed_at_once() {
     let config = config(&["m"], &[("topics.m.name", "/messages/new")]);
     let (bridge, link) = bridge(&config, &[], mirror);
     let others = node("others", &[]);
-    {
-        let report = bridge.report().clone();
-        wait_for_graph(&others, "the remark", |_| {
-            report.lock().outgoing.values().any(|topic| topic.remark.contains("topics.m.type"))
-        });
-    }
+    let report = bridge.report().clone();
+    wait_for_graph(&others, "a remark", |_| {
+        report.lock().outgoing.values().any(|topic| topic.remark.contains("topics.m.type"))
+    });
     let _publisher = publisher(&others, "/messages/new", BEST_EFFORT);
     let start = Instant::now();
     link.wait_for("an offer", |seen| seen.offers == 1);
@@ -105,7 +103,9 @@ fn a_new_publisher_is_noticed_at_once() {
     assert_eq!(route.offer.delivery, Delivery::Latest);
     assert_eq!(route.history, 0);
     drop(seen);
-    assert!(bridge.report().lock().outgoing.values().all(|topic| topic.remark.is_empty()));
+    wait_for_graph(&others, "no remark", |_| {
+        report.lock().outgoing.values().all(|topic| topic.remark.is_empty())
+    });
 }
 
 #[test]
