@@ -1,0 +1,1 @@
+"""The parts of the demo: two rovers on one machine that share real topics, watched from both sides."""

@@ -1,0 +1,66 @@
+"""Follows what one rover says of itself: the quality of its link and paths, and its statistics of each topic."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from rover_link.msg import LinkQuality, PathQuality, TopicStatistics
+
+# New paths show up after so long at most, s.
+LOOK_PERIOD = 0.5
+# One message for each topic comes at once; more than the demo has.
+STATISTICS_DEPTH = 50
+
+LINK_STATES = {
+    getattr(LinkQuality, name): name.removeprefix("STATE_").lower()
+    for name in ("STATE_DOWN", "STATE_CONNECTING", "STATE_CONNECTED", "STATE_DEGRADED", "STATE_OUTAGE")
+}
+
+
+class Monitor:
+    """Subscriptions of `node` to the status topics of `rover`."""
+
+    def __init__(self, node: Node, rover: str) -> None:
+        self._node = node
+        self._prefix = f"/{rover}/rover_link/"
+        self._kinds = {"link_quality": (LinkQuality, self._take_link), "path_quality": (PathQuality, self._take_path)}
+        self._subscribed: set[str] = set()
+        self._link: dict = {}
+        self._paths: dict[str, dict] = {}
+        self._topics: dict[str, dict] = {}
+        node.create_subscription(
+            TopicStatistics, self._prefix + "topic_statistics", self._take_topic, QoSProfile(depth=STATISTICS_DEPTH)
+        )
+        node.create_timer(LOOK_PERIOD, self._look)
+
+    def report(self) -> dict:
+        """The latest of everything: the link, its paths by interface, its topics by name."""
+        return {"link": self._link, "paths": self._paths, "topics": self._topics}
+
+    def _look(self) -> None:
+        """Subscribes to the topics of peers and interfaces, whose names are known only when they appear."""
+        for topic, _ in self._node.get_topic_names_and_types():
+            kind = self._kinds.get(topic.rpartition("/")[2])
+            if kind and topic.startswith(self._prefix) and topic not in self._subscribed:
+                self._subscribed.add(topic)
+                self._node.create_subscription(*kind[:1], topic, kind[1], QoSProfile(depth=10))
+
+    def _take_link(self, message: LinkQuality) -> None:
+        self._link = {"state": LINK_STATES.get(message.state, "unknown"), "authenticated": message.authenticated}
+
+    def _take_path(self, message: PathQuality) -> None:
+        self._paths[message.interface] = {
+            "selected": message.selected,
+            "round_trip_time": message.round_trip_time,
+            "outgoing_bitrate": message.outgoing_bitrate,
+            "incoming_bitrate": message.incoming_bitrate,
+        }
+
+    def _take_topic(self, message: TopicStatistics) -> None:
+        self._topics[message.topic] = {
+            "rate": message.rate,
+            "messages": message.messages,
+            "dropped": message.dropped_queue + message.dropped_oversize,
+            "remark": message.remark,
+        }
