@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -18,10 +19,12 @@ class Screen:
 
     def show(self, elapsed: float, table: Callable[[], str], line: Callable[[], str]) -> None:
         if self._is_terminal:
-            text = f"{elapsed:.0f} s\n{table()}"
+            # A line that the terminal had to break would spoil the count.
+            width = shutil.get_terminal_size().columns
+            lines = [line[:width] for line in (f"{elapsed:.0f} s", *table().split("\n"))]
             self.clear()
-            print(text, flush=True)
-            self._height = text.count("\n") + 1
+            print("\n".join(lines), flush=True)
+            self._height = len(lines)
         elif elapsed >= self._next_line:
             self._next_line = elapsed + self.LINE_PERIOD
             print(f"[demo] {elapsed:4.1f} s  {line()}", flush=True)

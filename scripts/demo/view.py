@@ -6,12 +6,12 @@ import math
 
 from demo.screen import aligned
 from demo.stage import ROVERS
-from demo.topics import BEST_EFFORT_RATIO, TOPICS, Topic
+from demo.topics import BEST_EFFORT_RATIO, SENDER, TOPICS, Topic
 
 # A topic has to begin within so long after the first one, s.
 BEGIN_LIMIT = 5.0
 
-TOPIC_HEAD = ["topic", "promise", "sent", "arrived", "Hz", "latency ms", "max ms", "lost", "twice", "disorder", "spoilt"]
+TOPIC_HEAD = ["topic", "promise", "sent", "arrived", "Hz", "latency ms", "max ms", "lost", "twice", "disorder", "spoilt", "dropped"]
 PATH_HEAD = ["rover", "interface", "used", "RTT ms", "out Mbit/s", "in Mbit/s"]
 
 
@@ -100,18 +100,23 @@ class View:
         return [
             topic.name,
             topic.promise,
-            str(self.publisher.get("sent", {}).get(topic.name, 0)),
+            str(self.publisher.get("sent", {}).get(topic.name, 0) - (arrival.get("first") or 0)),
             str(arrival.get("received", 0)),
             f"{arrival.get('rate', 0):.1f}" if topic.rate else "",
             milliseconds(arrival.get(latency)) if not topic.is_latched else "",
             milliseconds(arrival.get("latency_max")) if not topic.is_latched else "",
             str(self.lost(topic)),
             *counts,
+            str(sum(report.get("topics", {}).get(f"/{SENDER}/{topic.name}", {}).get("dropped", 0) for report in self._sides)),
         ]
+
+    @property
+    def _sides(self) -> tuple[dict, dict]:
+        return self.publisher, self.subscriber
 
     def _path_rows(self) -> list[list[str]]:
         rows = []
-        for rover, report in zip(ROVERS, (self.publisher, self.subscriber)):
+        for rover, report in zip(ROVERS, self._sides):
             for interface, path in sorted(report.get("paths", {}).items()):
                 rates = [f"{path[rate] / 1e6:.2f}" for rate in ("outgoing_bitrate", "incoming_bitrate")]
                 used = "yes" if path["selected"] else ""
