@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "what is measured goes to standard output")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -35,9 +35,6 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A subscriber that has seen the first message ends when nothing more arrives for so long.
 const END_SILENCE: Duration = Duration::from_secs(3);
-
-/// Set by SIGINT: who is killed instead leaves the middleware's shared memory behind.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// One end of the benchmark of rover_link.
 #[derive(Parser)]
@@ -69,11 +66,7 @@ enum Role {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::spawn(move || {
-        let _ = runtime.block_on(tokio::signal::ctrl_c());
-        STOP.store(true, Ordering::Relaxed);
-    });
+    let interrupt = Interrupt::new()?;
     let node = Node::new(Context::new(&["bench_endpoint".to_owned()])?, "bench_endpoint", "/")?;
     let type_support = TypeSupport::load(&TypeName::parse(TYPE)?)?;
     let duration = Duration::from_secs_f64(arguments.seconds);
@@ -82,19 +75,35 @@ fn main() -> anyhow::Result<()> {
             // Keeping all makes publishing wait for the subscribers.
             let history = if rate > 0.0 { History::KeepLast } else { History::KeepAll };
             let publisher = Publisher::new(&node, &type_support, &arguments.topic, qos(history))?;
-            publish(&publisher, size.max(SMALLEST), rate, duration)
+            publish(&publisher, size.max(SMALLEST), rate, duration, &interrupt)
         }
         Role::Subscribe => {
             let qos = qos(History::KeepLast);
             let subscription =
                 Subscription::new(&node, &type_support, &arguments.topic, qos, false)?;
-            subscribe(&node, subscription, duration)
+            subscribe(&node, subscription, duration, &interrupt)
         }
     }
 }
 
-fn is_stopping() -> bool {
-    STOP.load(Ordering::Relaxed)
+/// SIGINT, caught: who is killed by it leaves the middleware's shared memory behind.
+struct Interrupt(Receiver<()>);
+
+impl Interrupt {
+    fn new() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = runtime.block_on(tokio::signal::ctrl_c());
+            let _ = sender.send(());
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Waits at most so long; has it come?
+    fn has_come_within(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
+    }
 }
 
 /// Reliable, with a history that outlasts a moment without CPU.
@@ -108,15 +117,17 @@ fn publish(
     size: usize,
     rate: f64,
     duration: Duration,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     println!("ready");
     let length = u32::try_from(size).context("size")?;
     let mut message = [&HEAD[..], &length.to_le_bytes(), &vec![0; size]].concat();
     let (start, mut number) = (Instant::now(), 0_u64);
-    while start.elapsed() < duration && !is_stopping() {
-        if rate > 0.0 {
-            let due = start + Duration::from_secs_f64(number as f64 / rate);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    while start.elapsed() < duration {
+        let due =
+            if rate > 0.0 { Duration::from_secs_f64(number as f64 / rate) } else { Duration::ZERO };
+        if interrupt.has_come_within(due.saturating_sub(start.elapsed())) {
+            return Ok(());
         }
         message[NUMBER_AT..STAMP_AT].copy_from_slice(&number.to_le_bytes());
         message[STAMP_AT..STAMP_AT + 8].copy_from_slice(&nanoseconds().to_le_bytes());
@@ -127,10 +138,7 @@ fn publish(
     }
     println!("{{\"sent\": {number}}}");
     // What has not been confirmed yet is sent again only while this lives.
-    let end = Instant::now();
-    while end.elapsed() < END_SILENCE && !is_stopping() {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    interrupt.has_come_within(END_SILENCE);
     Ok(())
 }
 
@@ -138,15 +146,16 @@ fn subscribe(
     node: &Arc<Node>,
     mut subscription: Subscription,
     duration: Duration,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let mut wait_set = WaitSet::new(node)?;
     let wake = GuardCondition::new(node)?;
     let mut seen = Seen::default();
     let (mut began, mut last) = (None, Instant::now());
     println!("ready");
-    while began.is_none_or(|began: Instant| began.elapsed() < duration) && !is_stopping() {
+    while began.is_none_or(|began: Instant| began.elapsed() < duration) {
         let limit = if began.is_some() { END_SILENCE } else { SILENCE_LIMIT };
-        if last.elapsed() > limit {
+        if last.elapsed() > limit || interrupt.has_come_within(Duration::ZERO) {
             break;
         }
         wait_set.wait(&[&subscription], &wake, Duration::from_millis(100))?;
@@ -176,7 +185,9 @@ struct Seen {
 impl Seen {
     fn add(&mut self, data: &[u8]) {
         let field = |at: usize| {
-            data.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+            data.get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map_or(0, u64::from_le_bytes)
         };
         self.numbers.push(field(NUMBER_AT));
         self.latencies.push(nanoseconds().saturating_sub(field(STAMP_AT)));
