@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::bridge::Shared;
 use super::mismatch::{OurSide, note_publishers};
-use super::qos;
+use super::qos::{self, EndpointQos};
 use super::rcl::{Endpoint, GuardCondition, RclError, Sample, Subscription, TypeSupport, WaitSet};
 use super::report::TopicReport;
 use crate::config::{Topic, TypeName};
@@ -232,10 +232,11 @@ impl SentTopic {
         let qos = qos::subscription(offer.qos);
         let subscription = Subscription::new(&shared.node, &type_support, &self.name, qos)?;
         log::info!(
-            "topic offered topic={} remote_topic={} type={type_name} qos={:?}",
+            "topic offered: topic={} remote_topic={} type={type_name} qos={:?} depth={}",
             self.name,
             offer.topic,
-            offer.qos
+            EndpointQos::from(offer.qos).to_string(),
+            offer.qos.depth
         );
         let route = OutgoingRoute {
             offer: offer.clone(),

@@ -56,7 +56,7 @@ fn reliable_messages_cross_complete_and_in_order() {
     for n in 0..3000 {
         assert_eq!(receiver.next_text(), n.to_string());
     }
-    // A burst of ten, then one per millisecond.
+    // A short burst, then one per millisecond.
     assert!(start.elapsed() >= Duration::from_millis(2980), "{:?}", start.elapsed());
     assert!(!bridge.has_failed());
 }

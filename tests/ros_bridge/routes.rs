@@ -154,7 +154,7 @@ fn qos_follows_the_publishers_and_what_does_not_fit_is_reported() {
         found.qos_mismatch
     });
     assert!(found.remark.contains("offers best_effort, volatile"), "{found:?}");
-    assert_eq!(reliability(1)(&link.seen()), Some(Reliability::Reliable));
+    link.wait_for("the strict offer", |seen| reliability(1)(seen) == Some(Reliability::Reliable));
 }
 
 #[test]
