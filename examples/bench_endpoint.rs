@@ -79,8 +79,7 @@ fn main() -> anyhow::Result<()> {
         }
         Role::Subscribe => {
             let qos = qos(History::KeepLast);
-            let subscription =
-                Subscription::new(&node, &type_support, &arguments.topic, qos, false)?;
+            let subscription = Subscription::new(&node, &type_support, &arguments.topic, qos)?;
             subscribe(&node, subscription, duration, &interrupt)
         }
     }
