@@ -17,6 +17,7 @@ class Arrivals:
     disordered: int = 0  # came after a later one
     spoilt: int = 0  # content is not what was sent
     since: float | None = None  # when the first came, s of the monotonic clock
+    until: float = 0.0  # when the last came
     latency_max: float = 0.0  # s
     _missing: set[int] = field(default_factory=set)
     _latency_sum: float = 0.0
@@ -40,6 +41,7 @@ class Arrivals:
             self.duplicates += 1
             return
         self.received += 1
+        self.until = time.monotonic()
         self.spoilt += not is_intact
         self.latency_max = max(self.latency_max, latency)
         self._latency_sum += latency
@@ -61,6 +63,7 @@ class Arrivals:
             "spoilt": self.spoilt,
             "since": self.since,
             "rate": rate,
+            "rate_mean": (self.received - 1) / (self.until - self.since) if self.received > 1 else 0.0,
             "latency": recent,
             "latency_mean": self._latency_sum / self.received if self.received else None,
             "latency_max": self.latency_max if self.received else None,

@@ -26,17 +26,17 @@ class Monitor:
         self._prefix = f"/{rover}/rover_link/"
         self._kinds = {"link_quality": (LinkQuality, self._take_link), "path_quality": (PathQuality, self._take_path)}
         self._subscribed: set[str] = set()
-        self._link: dict = {}
+        self._link = "down"
         self._paths: dict[str, dict] = {}
-        self._topics: dict[str, dict] = {}
+        self._dropped: dict[str, int] = {}
         node.create_subscription(
             TopicStatistics, self._prefix + "topic_statistics", self._take_topic, QoSProfile(depth=STATISTICS_DEPTH)
         )
         node.create_timer(LOOK_PERIOD, self._look)
 
     def report(self) -> dict:
-        """The latest of everything: the link, its paths by interface, its topics by name."""
-        return {"link": self._link, "paths": self._paths, "topics": self._topics}
+        """The state of the link, its paths by interface, and how many messages of each topic the rover has dropped."""
+        return {"link": self._link, "paths": self._paths, "dropped": self._dropped}
 
     def _look(self) -> None:
         """Subscribes to the topics of peers and interfaces, whose names are known only when they appear."""
@@ -44,10 +44,12 @@ class Monitor:
             kind = self._kinds.get(topic.rpartition("/")[2])
             if kind and topic.startswith(self._prefix) and topic not in self._subscribed:
                 self._subscribed.add(topic)
-                self._node.create_subscription(*kind[:1], topic, kind[1], QoSProfile(depth=10))
+                message_type, take = kind
+                self._node.create_subscription(message_type, topic, take, QoSProfile(depth=10))
 
     def _take_link(self, message: LinkQuality) -> None:
-        self._link = {"state": LINK_STATES.get(message.state, "unknown"), "authenticated": message.authenticated}
+        proof = "" if message.authenticated else ", not proven"
+        self._link = LINK_STATES.get(message.state, "unknown") + proof
 
     def _take_path(self, message: PathQuality) -> None:
         self._paths[message.interface] = {
@@ -58,9 +60,10 @@ class Monitor:
         }
 
     def _take_topic(self, message: TopicStatistics) -> None:
-        self._topics[message.topic] = {
-            "rate": message.rate,
-            "messages": message.messages,
-            "dropped": message.dropped_queue + message.dropped_oversize,
-            "remark": message.remark,
-        }
+        self._dropped[message.topic] = (
+            message.dropped_queue
+            + message.dropped_expired
+            + message.dropped_rate
+            + message.dropped_oversize
+            + message.dropped_interface
+        )

@@ -36,10 +36,11 @@ class Screen:
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines with aligned columns: text to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    is_text = [any(cell[:1].isalpha() for cell in column) for column in list(zip(*rows[1:])) or [()] * len(widths)]
-    return [
-        "  ".join(cell.ljust(width) if text else cell.rjust(width) for cell, width, text in zip(row, widths, is_text)).rstrip()
-        for row in rows
-    ]
+    """Rows as lines with aligned columns, the first row being the head: text to the left, figures to the right."""
+    lines = [""] * len(rows)
+    for column in zip(*rows):
+        width = max(map(len, column))
+        is_text = any(cell[:1].isalpha() for cell in column[1:])
+        cells = [cell.ljust(width) if is_text else cell.rjust(width) for cell in column]
+        lines = [f"{line}  {cell}" for line, cell in zip(lines, cells)]
+    return [line[2:].rstrip() for line in lines]
