@@ -143,7 +143,8 @@ impl Fleet {
     /// A rover says something through signaling.
     pub fn handle_signal(&mut self, from: &str, instance: Uuid, signal: Signal, now: Instant) {
         if self.peer(from, now).is_none() {
-            if matches!(signal, Signal::Offer(_)) {
+            // Each is how an attempt begins, the one from a smaller id, the other from a larger one.
+            if matches!(signal, Signal::Offer(_) | Signal::RestartRequest) {
                 self.turn_away(from);
             }
             return;

@@ -75,16 +75,19 @@ fn a_lossy_network_only_delays_a_session() {
 
 #[test]
 fn a_peer_that_is_not_listed_is_refused_by_name() {
-    let nobody = Setup { peers: PeerFilter::Only(vec!["c".to_owned()]), ..Setup::default() };
-    let mut world = World::new(1);
-    world.start("a", &Setup::default());
-    world.start("b", &nobody);
-    world.run_until("b refuses a", |world| world.refusal("b", "a").is_some());
-    assert!(world.refusal("b", "a").unwrap().contains("`peers`"));
-    world.run(Duration::from_secs(10));
-    assert!(!world.is_connected("a", "b"));
-    let reason = world.snapshot("a", "b").reason;
-    assert!(reason.contains("not listed"), "a knows why: {reason}");
+    // The smaller id offers, the larger one asks for an offer.
+    for (stranger, rover) in [("a", "b"), ("b", "a")] {
+        let nobody = Setup { peers: PeerFilter::Only(vec!["c".to_owned()]), ..Setup::default() };
+        let mut world = World::new(1);
+        world.start(stranger, &Setup::default());
+        world.start(rover, &nobody);
+        world.run_until("it is refused", |world| world.refusal(rover, stranger).is_some());
+        assert!(world.refusal(rover, stranger).unwrap().contains("`peers`"));
+        world.run(Duration::from_secs(10));
+        assert!(!world.is_connected(stranger, rover));
+        let reason = world.snapshot(stranger, rover).reason;
+        assert!(reason.contains("not listed"), "{stranger} knows why: {reason}");
+    }
 }
 
 #[test]

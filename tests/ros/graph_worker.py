@@ -1,0 +1,202 @@
+"""One ROS node in a process of its own, which does what a test says: publish, subscribe, look at the graph.
+
+Each line of standard input is a command in JSON, `{"do": NAME, ...}`; each line of standard output its answer,
+`{"result": ...}` or `{"error": TEXT}`. The process ends when its standard input does. `graph.py` is the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+
+import rclpy
+from messages import digest, message_class, plain, random_message
+from rcl_interfaces.srv import GetParameters
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def profile(reliability: str, durability: str, depth: int) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy[reliability.upper()],
+        durability=DurabilityPolicy[durability.upper()],
+    )
+
+
+class Received:
+    """What a subscription has got."""
+
+    def __init__(self) -> None:
+        self.digests: list[str] = []
+        self.times: list[float] = []
+        self.messages: list = []
+
+    def take(self, message, keeps: int) -> None:
+        self.times.append(time.monotonic())
+        self.digests.append(digest(message))
+        self.messages = [*self.messages, message][-keeps:]
+
+
+class Worker:
+    """Each method is a command."""
+
+    def __init__(self, node) -> None:
+        self._node = node
+        self._publishers: dict[str, list] = {}
+        self._types: dict[str, str] = {}
+        self._received: dict[str, Received] = {}
+        self._subscriptions: dict[str, object] = {}
+        self._going_on: dict[str, tuple] = {}
+
+    def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
+        made = self._node.create_publisher(message_class(type), topic, profile(reliability, durability, depth))
+        self._publishers.setdefault(topic, []).append(made)
+        self._types[topic] = type
+
+    def unadvertise(self, topic):
+        for publisher in self._publishers.pop(topic):
+            self._node.destroy_publisher(publisher)
+
+    def publish(self, topic, count=1, seed=0, size=None, which=0):
+        """Publishes at once; gives the digests."""
+        digests = []
+        for index in range(count):
+            message = random_message(self._types[topic], f"{seed} {index}", size)
+            self._publishers[topic][which].publish(message)
+            digests.append(digest(message))
+        return digests
+
+    def publish_fields(self, topic, fields):
+        """Publishes one message of which some fields are given, nested ones as dicts."""
+        message = message_class(self._types[topic])()
+        fill(message, fields)
+        self._publishers[topic][0].publish(message)
+        return digest(message)
+
+    def keep_publishing(self, topic, rate, seed):
+        """Publishes at this rate, Hz, until told to stop."""
+        digests: list[str] = []
+        timer = self._node.create_timer(
+            1.0 / rate, lambda: digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}"))
+        )
+        self._going_on[topic] = (timer, digests)
+
+    def stop_publishing(self, topic):
+        timer, digests = self._going_on.pop(topic)
+        timer.cancel()
+        self._node.destroy_timer(timer)
+        return digests
+
+    def subscribe(self, topic, type, reliability="reliable", durability="volatile", depth=1000, keeps=1):
+        received = self._received[topic] = Received()
+        self._subscriptions[topic] = self._node.create_subscription(
+            message_class(type),
+            topic,
+            lambda message: received.take(message, keeps),
+            profile(reliability, durability, depth),
+        )
+
+    def unsubscribe(self, topic):
+        self._node.destroy_subscription(self._subscriptions.pop(topic))
+
+    def received(self, topic):
+        return list(self._received[topic].digests)
+
+    def has_any(self, topic, digests):
+        return not set(digests).isdisjoint(self._received[topic].digests)
+
+    def count(self, topic):
+        return len(self._received[topic].digests)
+
+    def arrivals(self, topic):
+        """When each message came, by the monotonic clock of the machine."""
+        return list(self._received[topic].times)
+
+    def messages(self, topic):
+        """The last messages, as many as the subscription keeps, the newest at the end."""
+        return [plain(message) for message in self._received[topic].messages]
+
+    def publishers(self, topic):
+        return [endpoint(info) for info in self._node.get_publishers_info_by_topic(topic)]
+
+    def subscriptions(self, topic):
+        return [endpoint(info) for info in self._node.get_subscriptions_info_by_topic(topic)]
+
+    def nodes(self):
+        return sorted(f"{namespace.rstrip('/')}/{name}" for name, namespace in self._node.get_node_names_and_namespaces())
+
+    def topics(self):
+        return dict(self._node.get_topic_names_and_types())
+
+    def parameters(self, node, names, timeout=60.0):
+        """The values of parameters of another node."""
+        client = self._node.create_client(GetParameters, f"{node}/get_parameters")
+        if not client.wait_for_service(timeout):
+            raise TimeoutError(f"{node} has no parameter services")
+        done = threading.Event()
+        future = client.call_async(GetParameters.Request(names=names))
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(timeout):
+            raise TimeoutError(f"{node} does not answer")
+        self._node.destroy_client(client)
+        return [plain(value) for value in future.result().values]
+
+
+def fill(message, fields) -> None:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            fill(getattr(message, name), value)
+        else:
+            setattr(message, name, value)
+
+
+def endpoint(info) -> dict:
+    return {
+        "node": f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+        "type": info.topic_type,
+        "reliability": info.qos_profile.reliability.name.lower(),
+        "durability": info.qos_profile.durability.name.lower(),
+        "lifespan": info.qos_profile.lifespan < Duration(seconds=2**31 - 1),
+    }
+
+
+def answer(worker: Worker, line: str) -> dict:
+    command = json.loads(line)
+    try:
+        return {"result": getattr(worker, command.pop("do"))(**command)}
+    except Exception:
+        return {"error": traceback.format_exc()}
+
+
+def spin(executor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def main() -> None:
+    # Answers only go to standard output; what libraries print goes to the log.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    rclpy.init()
+    node = rclpy.create_node(f"test_{os.getpid()}")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=spin, args=[executor])
+    spinning.start()
+    worker = Worker(node)
+    for line in sys.stdin:
+        print(json.dumps(answer(worker, line)), file=answers, flush=True)
+    rclpy.try_shutdown()
+    spinning.join()
+
+
+main()
