@@ -11,15 +11,15 @@ use str0m::Input;
 use str0m::net::{Protocol, Receive};
 use uuid::Uuid;
 
-use super::event::{Command, Event, IncomingMessage, OutgoingMessage};
+use super::event::{Command, Event, OutgoingMessage};
 use super::identity::Identity;
 use super::outbox::Outbox;
+use super::output::Output;
 use super::peer::Peer;
-use super::route::{IncomingLimits, RouteId};
+use super::route::RouteId;
 use super::signal::Signal;
 use super::snapshot::PeerSnapshot;
-use super::transport::Transmit;
-use crate::config::{Delivery, PeerFilter};
+use crate::config::PeerFilter;
 
 /// Peers that are told of when they knock without being listed; the signaling server may invent
 /// any number of them.
@@ -30,37 +30,6 @@ const MAX_PEERS: usize = 4_096;
 
 /// How long the driver may wait where nothing is due.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// What the core puts out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Nothing more to do before this moment, unless something is handed in.
-    Timeout(Instant),
-    /// A datagram to send.
-    Transmit(Transmit),
-    /// A signal to send through the signaling server.
-    Signal {
-        /// The peer.
-        to: String,
-        /// What it is told.
-        signal: Signal,
-    },
-    /// Something for the application.
-    Event(Event),
-    /// A topic of a peer's is open: make room for its messages.
-    IncomingOpened {
-        /// The peer.
-        peer: String,
-        /// Its number of the topic.
-        id: RouteId,
-        /// How its messages cross.
-        delivery: Delivery,
-        /// What the application granted.
-        limits: IncomingLimits,
-    },
-    /// A complete message for the application.
-    Deliver(IncomingMessage),
-}
 
 /// All peers of this rover.
 pub struct Fleet {

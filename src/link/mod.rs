@@ -12,6 +12,7 @@ mod identity;
 mod incoming;
 mod outbox;
 mod outgoing;
+mod output;
 mod path;
 mod peer;
 mod proof;
@@ -25,8 +26,9 @@ mod tally;
 mod transport;
 
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
-pub use fleet::{Fleet, Output};
+pub use fleet::Fleet;
 pub use identity::Identity;
+pub use output::{Output, Transmit};
 pub use proof::FleetKey;
 pub use queue::{MessageQueue, Payload};
 pub use route::{IncomingLimits, OutgoingRoute, Refusal, RefusalReason, RouteId, RouteOffer};
@@ -34,4 +36,4 @@ pub use signal::Signal;
 pub use snapshot::{
     PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteSnapshot, SignalingState, Snapshot,
 };
-pub use transport::{Certificate, Transmit, fingerprint, generate_certificate};
+pub use transport::{Certificate, fingerprint, generate_certificate};

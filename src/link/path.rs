@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::output::Transmit;
 use super::snapshot::PathSnapshot;
-use super::transport::Transmit;
 
 /// Paths that are counted apart: 16 remote candidates on 4 local addresses. A peer that sends from
 /// ever new addresses gets no more.

@@ -10,10 +10,10 @@ use str0m::Input;
 use uuid::Uuid;
 
 use super::event::Event;
-use super::fleet::Output;
 use super::identity::Identity;
 use super::incoming::Progress;
 use super::outbox::Outbox;
+use super::output::Output;
 use super::retry::Retry;
 use super::session::{Session, SessionOutput};
 use super::signal::Signal;

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::control::{Control, Hello, PROTOCOL_VERSION};
 use super::event::{Event, IncomingMessage};
-use super::fleet::Output;
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
 use super::outbox::{Numbered, Offered, Outbox};
 use super::outgoing::Outgoing;
+use super::output::Output;
 use super::proof::{self, Party};
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
 use super::transport::{Transport, TransportOutput};

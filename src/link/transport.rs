@@ -13,6 +13,7 @@ use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::Fingerprint;
 use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
 
+use super::output::Transmit;
 use super::path::Paths;
 use crate::config::Delivery;
 
@@ -68,17 +69,6 @@ pub fn fingerprint(certificate: &Certificate) -> String {
     let bytes =
         str0m::crypto::from_feature_flags().sha256_provider.sha256(&certificate.certificate);
     Fingerprint { hash_func: "sha-256".to_owned(), bytes: bytes.to_vec() }.to_string()
-}
-
-/// A datagram to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// Local address whose socket sends it.
-    pub source: SocketAddr,
-    /// Where to.
-    pub destination: SocketAddr,
-    /// UDP payload.
-    pub contents: Vec<u8>,
 }
 
 /// One WebRTC connection.

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::bridge::Shared;
 use super::pace::INTERVAL;
 use super::qos;
 use super::rcl::TypeSupport;
 use super::received::{AdvertiseError, ReceivedTopics, RouteKey};
 use super::report::TopicReport;
+use super::shared::Shared;
 use crate::config::Admission;
 use crate::link::{
     Command, Event, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId, RouteOffer,

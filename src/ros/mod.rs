@@ -27,6 +27,8 @@ mod received;
 #[forbid(unsafe_code)]
 pub mod report;
 #[forbid(unsafe_code)]
+mod shared;
+#[forbid(unsafe_code)]
 pub mod status;
 #[forbid(unsafe_code)]
 mod text;

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::bridge::Shared;
 use super::mismatch::{OurSide, note_publishers};
 use super::qos::{self, EndpointQos};
 use super::rcl::{Endpoint, GuardCondition, RclError, Sample, Subscription, TypeSupport, WaitSet};
 use super::report::TopicReport;
+use super::shared::Shared;
 use crate::config::{Topic, TypeName};
 use crate::link::{Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteOffer};
 

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Instant;
 
-use super::bridge::Shared;
 use super::mismatch::{OurSide, note_subscriptions};
 use super::pace::Pace;
 use super::qos::EndpointQos;
 use super::rcl::{Publisher, RclError, TypeSupport};
 use super::report::TopicReport;
+use super::shared::Shared;
 use crate::config::{QosProfile, TypeName};
 use crate::link::RouteId;
 
