@@ -247,11 +247,10 @@ impl Driver {
                     self.fleet.handle_signal(&from, instance, signal, now);
                 }
             }
-            ClientEvent::Disconnected { reason } => {
-                self.signaling_state = SignalingState::Failed(reason);
-            }
-            ClientEvent::Refused { text, .. } => {
-                self.signaling_state = SignalingState::Failed(text);
+            // Told once until the next change, however often the client tries.
+            ClientEvent::Disconnected { reason: why } | ClientEvent::Refused { text: why, .. } => {
+                log::warn!("not connected with the signaling server: {why}");
+                self.signaling_state = SignalingState::Failed(why);
             }
         }
     }

@@ -68,6 +68,14 @@ class Program:
         self.process.kill()
         self.process.wait()
 
+    def pause(self) -> None:
+        """Makes it deaf and mute, as a rover without any network."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Ends the pause."""
+        self.process.send_signal(signal.SIGCONT)
+
     def wait(self) -> int:
         """Waits for it to end by itself; gives its exit status."""
         return self.process.wait(PATIENCE)
@@ -101,6 +109,7 @@ class Program:
         """Asks what still runs to stop, without waiting for it."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
+            self.go_on()
 
     def end(self) -> bool:
         """Sees to it that nothing is left; was that so of its own accord?"""
@@ -215,10 +224,10 @@ class Fleet:
         self._holders: list = []
         self._server: Server | None = None
 
-    def server(self) -> Server:
-        """The signaling server, on a port of its own."""
+    def server(self, token: str = "") -> Server:
+        """The signaling server, on a port of its own; `token` counts when it is asked for the first time."""
         if self._server is None:
-            environment = {**os.environ, "ROVER_LINK_TOKEN": ""}
+            environment = {**os.environ, "ROVER_LINK_TOKEN": token}
             (process,) = expand(LAUNCH / "signaling_server.launch.xml", {"bind": "127.0.0.1:0"}, environment)
             self._server = self.started(Server(process, self.folder / "server.log"))
         return self._server

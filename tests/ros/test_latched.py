@@ -65,6 +65,24 @@ def test_the_map_is_there_after_either_rover_was_restarted(fleet):
     wait_until_received(b, "/rover_a/map", sent)
 
 
+def test_the_map_comes_once_to_an_early_subscriber_and_to_a_late_one_after_a_reconnect(fleet):
+    a, b = fleet.rover("rover_a", {"map": {"name": "/map"}}), fleet.rover("rover_b")
+    sent = advertise_map(a)
+    subscribe_to_map(b)
+    wait_until_received(b, "/rover_a/map", sent)
+    a.pause()
+    wait_until(lambda: not b.is_connected("rover_a"), "the loss is noticed")
+    a.go_on()
+    wait_until_connected(a, b)
+    assert b.graph.received("/rover_a/map") == sent
+    b.graph.unsubscribe("/rover_a/map")
+    subscribe_to_map(b)
+    wait_until_received(b, "/rover_a/map", sent)
+    sent += publish_map(a, "second")
+    wait_until_received(b, "/rover_a/map", sent)
+    assert b.graph.received("/rover_a/map") == sent
+
+
 def test_a_late_subscriber_gets_the_map_that_was_published_while_its_rover_was_away(fleet):
     a, b = fleet.rover("rover_a", {"map": {"name": "/map"}}), fleet.rover("rover_b")
     advertise_map(a)

@@ -12,7 +12,7 @@ STRING = "std_msgs/msg/String"
 TALK = {"talk": {"name": "/talk", "remote_name": "/talk", "type": STRING}}
 ANYTHING = ["/**"]
 
-ERROR = [2]  # of diagnostic_msgs/msg/DiagnosticStatus
+OK, ERROR = [0], [2]  # of diagnostic_msgs/msg/DiagnosticStatus
 
 
 def assert_refused(rover, peer, reason):
@@ -98,6 +98,19 @@ def test_a_rover_with_the_pinned_certificate_connects(fleet):
     a = fleet.rover("rover_a", peer_fingerprints={"rover_b": pinned})
     wait_until_connected(a, b)
     assert a.link_quality("rover_b")["authenticated"]
+
+
+@pytest.mark.parametrize("token", ["", "another-token"], ids=["without a token", "with another token"])
+def test_a_rover_that_the_server_does_not_let_in_says_so(fleet, token):
+    url = fleet.server(token="the-token").url()
+    a = fleet.rover("rover_a", url=url, environment={"ROVER_LINK_TOKEN": "the-token"}, peers=["rover_b"])
+    b = fleet.rover("rover_b", url=url, environment={"ROVER_LINK_TOKEN": token})
+    wait_until(lambda: a.diagnostics("signaling")["level"] == OK, "the other one is let in")
+    status = wait_until(lambda: (s := b.diagnostics("signaling"))["level"] == ERROR and s, "an error")
+    assert "token" in status["message"]
+    assert re.search("WARN.*token", b.log())
+    assert "the-token" not in a.log() + b.log()
+    assert not a.is_connected("rover_b")
 
 
 def test_a_server_that_swaps_fingerprints_gets_no_session(fleet):

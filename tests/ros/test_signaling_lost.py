@@ -16,6 +16,7 @@ def test_topics_go_on_without_the_server_and_a_third_rover_joins_when_it_is_back
     fleet.server().kill()
     for rover in (a, b):
         wait_until(lambda: rover.diagnostics("signaling")["message"] != "connected", "the loss is reported")
+        assert rover.log().count("not connected with the signaling server") == 1
         assert rover.diagnostics("signaling")["level"] == [1], "a warning, for topics go on"
     sent = a.graph.publish("/talk", count=500, seed="without a server")
     wait_until_received(b, "/rover_a/talk", sent)
