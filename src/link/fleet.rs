@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::Input;
 use str0m::net::{Protocol, Receive};
 use uuid::Uuid;
 
@@ -134,14 +133,13 @@ impl Fleet {
         datagram: &[u8],
         now: Instant,
     ) {
-        let Ok(receive) = Receive::new(Protocol::Udp, remote, local, datagram) else {
+        let Ok(mut receive) = Receive::new(Protocol::Udp, remote, local, datagram) else {
             log::trace!("datagram passed over: remote={remote} bytes={}", datagram.len());
             return;
         };
-        let mut input = Input::Receive(now, receive);
         for peer in self.peers.values_mut() {
-            match peer.handle_datagram(input, (local, remote), datagram.len(), now) {
-                Some(back) => input = back,
+            match peer.handle_datagram(receive, datagram, now) {
+                Some(back) => receive = back,
                 None => return,
             }
         }
@@ -193,10 +191,10 @@ impl Fleet {
     }
 
     /// Ends all sessions in order, because this rover stops.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, now: Instant) {
         let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            peer.close(&mut out);
+            peer.close(now, &mut out);
         }
         self.ready.extend(out);
     }

@@ -12,7 +12,7 @@ use super::snapshot::PathSnapshot;
 const MAX_PATHS: usize = 64;
 
 /// A local and a remote address.
-type Pair = (SocketAddr, SocketAddr);
+pub(super) type Pair = (SocketAddr, SocketAddr);
 
 /// All paths of a session.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ impl Paths {
     /// Counts a datagram that leaves.
     pub(super) fn handle_sent(&mut self, transmit: &Transmit) {
         let pair = (transmit.source, transmit.destination);
-        // First bytes 20 to 63 are DTLS (RFC 7983): that goes where ICE has nominated.
-        if transmit.contents.first().is_some_and(|first| (20..64).contains(first)) {
+        // DTLS goes where ICE has nominated.
+        if is_dtls(&transmit.contents) {
             self.selected = Some(pair);
         }
         if let Some(path) = self.path(pair) {
@@ -53,6 +53,11 @@ impl Paths {
             path.bytes_received += length as u64;
             path.last_received = Some(now);
         }
+    }
+
+    /// Has anything that belongs to this session come by this path?
+    pub(super) fn was_used_by_peer(&self, pair: Pair) -> bool {
+        self.paths.get(&pair).is_some_and(|path| path.last_received.is_some())
     }
 
     /// Notes a round trip of the selected path.
@@ -111,6 +116,11 @@ impl Paths {
             round_trip_min: None,
         }))
     }
+}
+
+/// Is it a DTLS datagram, by its first byte (RFC 7983)?
+pub(super) fn is_dtls(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| (20..64).contains(first))
 }
 
 fn seconds(time: Option<Duration>) -> f64 {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::Input;
+use str0m::net::Receive;
 use uuid::Uuid;
 
 use super::event::Event;
@@ -14,6 +15,7 @@ use super::identity::Identity;
 use super::incoming::Progress;
 use super::outbox::Outbox;
 use super::output::Output;
+use super::path::is_dtls;
 use super::retry::Retry;
 use super::session::{Session, SessionOutput};
 use super::signal::Signal;
@@ -175,19 +177,25 @@ impl Peer {
     /// not be told apart by them.
     pub(super) fn handle_datagram<'a>(
         &mut self,
-        input: Input<'a>,
-        pair: (SocketAddr, SocketAddr),
-        length: usize,
+        receive: Receive<'a>,
+        datagram: &[u8],
         now: Instant,
-    ) -> Option<Input<'a>> {
-        for session in self.pending.iter_mut().chain(&mut self.session) {
-            if session.transport.accepts(&input) {
-                session.transport.paths.handle_received(now, pair, length);
-                session.handle_input(input);
-                return None;
-            }
-        }
-        Some(input)
+    ) -> Option<Receive<'a>> {
+        let pair = (receive.destination, receive.source);
+        let input = Input::Receive(now, receive);
+        let mut sessions: Vec<_> = self.pending.iter_mut().chain(&mut self.session).collect();
+        let by_ice = sessions.iter().position(|session| session.transport.accepts(&input));
+        // The peer may begin DTLS on a path that it has checked and this side not yet. Lost, that
+        // datagram would cost a second; and DTLS proves by itself where it belongs.
+        let by_path = || {
+            let knows = |session: &&mut Session| session.transport.paths.was_used_by_peer(pair);
+            sessions.iter().position(knows).filter(|_| is_dtls(datagram))
+        };
+        let session = by_ice.or_else(by_path).map(|index| sessions.swap_remove(index));
+        let Input::Receive(_, receive) = input else { return None };
+        let Some(session) = session else { return Some(receive) };
+        session.transport.handle_datagram(receive, datagram, now);
+        None
     }
 
     /// Lets time pass.
@@ -199,7 +207,7 @@ impl Peer {
         out: &mut Vec<Output>,
     ) {
         for session in self.pending.iter_mut().chain(&mut self.session) {
-            session.handle_input(Input::Timeout(now));
+            session.transport.handle_timeout(now);
         }
         let overdue = |session: &Session| now >= session.started + SETUP_TIME;
         if self.pending.as_ref().is_some_and(overdue) {
@@ -242,7 +250,7 @@ impl Peer {
                     return None;
                 }
                 SessionOutput::Refused(reason) => {
-                    out.extend(pending.transport.close().into_iter().map(Output::Transmit));
+                    out.extend(pending.transport.close(now).into_iter().map(Output::Transmit));
                     self.refuse(reason, now, out);
                     return None;
                 }
@@ -281,11 +289,11 @@ impl Peer {
     }
 
     /// Ends the session in order, because this rover stops.
-    pub(super) fn close(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn close(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.pending = None;
         self.presence = None;
         if let Some(mut session) = self.session.take() {
-            out.extend(session.transport.close().into_iter().map(Output::Transmit));
+            out.extend(session.transport.close(now).into_iter().map(Output::Transmit));
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use str0m::Input;
 use uuid::Uuid;
 
 use super::control::{Control, Hello, PROTOCOL_VERSION};
@@ -65,11 +64,6 @@ impl Session {
         }
     }
 
-    /// Takes a datagram or the time. To be followed by [`Session::poll`] until it says `Timeout`.
-    pub(super) fn handle_input(&mut self, input: Input<'_>) {
-        self.transport.handle_input(input);
-    }
-
     /// Offers a topic to the peer, if it admits the peer; else takes it back.
     pub(super) fn offer_route(&mut self, id: RouteId, offered: &Offered) {
         if self.proven_since.is_none() {
@@ -125,7 +119,7 @@ impl Session {
         now: Instant,
     ) -> SessionOutput {
         loop {
-            match self.transport.poll() {
+            match self.transport.poll(now) {
                 TransportOutput::Timeout(at) => {
                     if !self.write_next(identity.epoch, now) {
                         return SessionOutput::Timeout(at);

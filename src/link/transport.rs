@@ -11,14 +11,23 @@ use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::Fingerprint;
+use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
 
 use super::output::Transmit;
-use super::path::Paths;
+use super::path::{Pair, Paths};
 use crate::config::Delivery;
 
 /// Candidates that a peer may name, as many as a rover with four radios has, twice over.
 const MAX_REMOTE_CANDIDATES: usize = 16;
+
+/// First byte of a DTLS 1.2 record with application data (RFC 5246 §6.2.1).
+const DTLS_APPLICATION_DATA: u8 = 23;
+
+/// Datagrams with application data that are kept until DTLS is up. A datagram can overtake the end
+/// of the handshake; lost, it would be sent again by SCTP after 3 s only. There are few: the hello,
+/// and the topics offered after it.
+const MAX_EARLY: usize = 16;
 
 /// How often str0m reports the round trip of its selected pair.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
@@ -83,6 +92,8 @@ pub(super) struct Transport {
     opened_told: bool,
     remote_candidates: usize,
     unsent_control: VecDeque<String>,
+    /// What came before DTLS was up, with its path.
+    early: VecDeque<(Pair, Vec<u8>)>,
     ended: Option<String>,
     pub(super) paths: Paths,
 }
@@ -135,6 +146,7 @@ impl Transport {
             opened_told: false,
             remote_candidates: 0,
             unsent_control: VecDeque::new(),
+            early: VecDeque::new(),
             ended: None,
             paths: Paths::default(),
         }
@@ -203,16 +215,45 @@ impl Transport {
         api.remote_dtls_fingerprint().map(|print| (print.bytes.clone(), print.to_string()))
     }
 
-    /// Does this datagram belong here?
+    /// Does this datagram belong here, by what ICE knows?
     pub(super) fn accepts(&self, input: &Input<'_>) -> bool {
         self.rtc.accepts(input)
     }
 
-    /// Takes a datagram or the time. To be followed by [`Transport::poll`] until it says `Timeout`.
-    pub(super) fn handle_input(&mut self, input: Input<'_>) {
-        if let Err(error) = self.rtc.handle_input(input) {
-            log::debug!("session passes over a datagram: {error}");
+    /// Takes a datagram that came by `pair`. To be followed by [`Transport::poll`] until it says
+    /// `Timeout`.
+    pub(super) fn handle_datagram(&mut self, receive: Receive<'_>, datagram: &[u8], now: Instant) {
+        let pair = (receive.destination, receive.source);
+        self.paths.handle_received(now, pair, datagram.len());
+        let is_early = !self.is_connected && datagram.first() == Some(&DTLS_APPLICATION_DATA);
+        if is_early && self.early.len() < MAX_EARLY {
+            self.early.push_back((pair, datagram.to_vec()));
+            return;
         }
+        self.handle_input(Input::Receive(now, receive));
+    }
+
+    /// Lets time pass. To be followed by [`Transport::poll`] until it says `Timeout`.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.handle_input(Input::Timeout(now));
+    }
+
+    fn handle_input(&mut self, input: Input<'_>) {
+        if let Err(error) = self.rtc.handle_input(input) {
+            log::debug!("connection passes over a datagram: {error}");
+        }
+    }
+
+    /// Takes the next datagram that came before DTLS was up; `false` if there is none.
+    fn take_early(&mut self, now: Instant) -> bool {
+        if !self.is_connected {
+            return false;
+        }
+        let Some(((local, remote), datagram)) = self.early.pop_front() else { return false };
+        if let Ok(receive) = Receive::new(Protocol::Udp, remote, local, &datagram) {
+            self.handle_input(Input::Receive(now, receive));
+        }
+        true
     }
 
     /// Queues a control message.
@@ -254,13 +295,13 @@ impl Transport {
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.
-    pub(super) fn close(&mut self) -> Vec<Transmit> {
+    pub(super) fn close(&mut self, now: Instant) -> Vec<Transmit> {
         if let Err(error) = self.rtc.close() {
             log::debug!("connection not closed in order: {error}");
         }
         let mut farewell = Vec::new();
         loop {
-            match self.poll() {
+            match self.poll(now) {
                 TransportOutput::Transmit(transmit) => farewell.push(transmit),
                 TransportOutput::Timeout(_) | TransportOutput::Ended(_) => return farewell,
                 TransportOutput::Opened
@@ -271,7 +312,7 @@ impl Transport {
     }
 
     /// The next thing to do.
-    pub(super) fn poll(&mut self) -> TransportOutput {
+    pub(super) fn poll(&mut self, now: Instant) -> TransportOutput {
         loop {
             if let Some(reason) = self.ended.clone() {
                 return TransportOutput::Ended(reason);
@@ -282,7 +323,7 @@ impl Transport {
             }
             match self.rtc.poll_output() {
                 Ok(str0m::Output::Timeout(at)) => {
-                    if !self.write_control() {
+                    if !self.take_early(now) && !self.write_control() {
                         return TransportOutput::Timeout(at);
                     }
                 }

@@ -188,7 +188,7 @@ impl Driver {
                 _ = snapshots.tick() => self.show(),
             }
         }
-        self.fleet.close();
+        self.fleet.close(Instant::now());
         self.put_out();
     }
 

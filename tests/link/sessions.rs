@@ -74,6 +74,21 @@ fn a_lossy_network_only_delays_a_session() {
 }
 
 #[test]
+fn a_session_is_soon_there_whichever_path_is_the_first_to_be_usable() {
+    let four = Setup { addresses: 4, ..Setup::default() };
+    for seed in 0..100 {
+        let mut world = World::new(seed);
+        world.jitter = Duration::from_millis(30);
+        let start = world.now;
+        world.start("a", &four);
+        world.start("b", &four);
+        world.run_until("a and b connect", both_connected);
+        let took = world.now - start;
+        assert!(took < Duration::from_millis(500), "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
 fn a_peer_that_is_not_listed_is_refused_by_name() {
     // The smaller id offers, the larger one asks for an offer.
     for (stranger, rover) in [("a", "b"), ("b", "a")] {

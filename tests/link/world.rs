@@ -31,6 +31,8 @@ pub(crate) struct World {
     random: fastrand::Rng,
     /// Ratio of datagrams that get lost.
     pub(crate) loss: f64,
+    /// Datagrams take up to so much longer, each its own time, so that they overtake each other.
+    pub(crate) jitter: Duration,
     /// Changes signals on their way.
     pub(crate) tamper: fn(Signal) -> Signal,
     /// All signals that were sent.
@@ -40,7 +42,8 @@ pub(crate) struct World {
 struct Rover {
     fleet: Fleet,
     instance: Uuid,
-    address: SocketAddr,
+    /// Never empty.
+    addresses: Vec<SocketAddr>,
     wake: Instant,
     events: Vec<Event>,
     delivered: Vec<IncomingMessage>,
@@ -60,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) pins: BTreeMap<String, String>,
     /// Largest message that its application accepts; `None` refuses every route.
     pub(crate) limit: Option<u32>,
+    /// Local addresses, each of which reaches each of the peers'.
+    pub(crate) addresses: u8,
 }
 
 impl Default for Setup {
@@ -69,6 +74,7 @@ impl Default for Setup {
             peers: PeerFilter::All,
             pins: BTreeMap::new(),
             limit: Some(1 << 20),
+            addresses: 1,
         }
     }
 }
@@ -83,6 +89,7 @@ impl World {
             sent: 0,
             random: fastrand::Rng::with_seed(seed),
             loss: 0.0,
+            jitter: Duration::ZERO,
             tamper: |signal| signal,
             signals: Vec::new(),
         }
@@ -91,8 +98,10 @@ impl World {
     /// Starts a rover; one of the same id is killed without a word.
     pub(crate) fn start(&mut self, id: &str, setup: &Setup) {
         let number = self.random.u32(..);
-        let port = self.random.u16(1024..);
-        let address = SocketAddr::from(([10, 0, 0, id.bytes().next_back().unwrap()], port));
+        let (port, host) = (self.random.u16(1024..), id.bytes().next_back().unwrap());
+        let addresses: Vec<_> = (0..setup.addresses)
+            .map(|network| SocketAddr::from(([10, 0, network, host], port)))
+            .collect();
         let instance = Uuid::from_u128(self.random.u128(..));
         let identity = Identity {
             rover_id: id.to_owned(),
@@ -104,11 +113,11 @@ impl World {
             peer_fingerprints: setup.pins.clone(),
         };
         let mut fleet = Fleet::new(identity, number.into(), self.now);
-        fleet.handle_addresses(BTreeSet::from([address]));
+        fleet.handle_addresses(addresses.iter().copied().collect::<BTreeSet<_>>());
         let rover = Rover {
             fleet,
             instance,
-            address,
+            addresses,
             wake: self.now,
             events: Vec::new(),
             delivered: Vec::new(),
@@ -133,7 +142,8 @@ impl World {
 
     /// Ends a rover in order.
     pub(crate) fn stop(&mut self, id: &str) {
-        self.rovers.get_mut(id).unwrap().fleet.close();
+        let now = self.now;
+        self.rovers.get_mut(id).unwrap().fleet.close(now);
         self.drain(id);
         self.kill(id);
     }
@@ -209,7 +219,7 @@ impl World {
     /// Throws a datagram at a rover.
     pub(crate) fn inject(&mut self, id: &str, from: SocketAddr, contents: &[u8]) {
         let (now, rover) = (self.now, self.rovers.get_mut(id).unwrap());
-        rover.fleet.handle_datagram(rover.address, from, contents, now);
+        rover.fleet.handle_datagram(rover.addresses[0], from, contents, now);
         self.drain(id);
     }
 
@@ -226,7 +236,7 @@ impl World {
     }
 
     pub(crate) fn address(&self, id: &str) -> SocketAddr {
-        self.rovers[id].address
+        self.rovers[id].addresses[0]
     }
 
     /// The events of a rover so far, but the offers of routes.
@@ -307,8 +317,10 @@ impl World {
     fn arrive(&mut self, thing: InFlight) {
         match thing {
             InFlight::Datagram(datagram) => {
-                let to =
-                    self.rovers.iter_mut().find(|(_, rover)| rover.address == datagram.destination);
+                let to = self
+                    .rovers
+                    .iter_mut()
+                    .find(|(_, rover)| rover.addresses.contains(&datagram.destination));
                 let Some((id, rover)) = to else { return };
                 rover.fleet.handle_datagram(
                     datagram.destination,
@@ -346,7 +358,8 @@ impl World {
                 }
                 Output::Transmit(transmit) => {
                     if self.random.f64() >= self.loss {
-                        self.send(NETWORK_DELAY, InFlight::Datagram(transmit));
+                        let delay = NETWORK_DELAY + self.jitter.mul_f64(self.random.f64());
+                        self.send(delay, InFlight::Datagram(transmit));
                     }
                 }
                 Output::Signal { to, signal } => {
