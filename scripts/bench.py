@@ -181,7 +181,8 @@ class Bench:
         for rover, peer, topic in zip(ROVERS, reversed(ROVERS), (SENT, "")):
             file = self._stage.folder / f"{rover}.yaml"
             file.write_text(PARAMETERS.format(rover=rover, peer=peer) + topic)
-            argv = [program("rover_link_node"), f"--signaling-url=ws://{SERVER}", "--ros-args", "--params-file", str(file)]
+            own = [program("rover_link_node"), f"--signaling-url=ws://{SERVER}"]
+            argv = [*own, "--ros-args", "--params-file", str(file)]
             self.rovers.append(self._start(rover, argv, rover))
 
     def start_ends(self, size: int, rate: float, seconds: float) -> tuple[Part, Part]:

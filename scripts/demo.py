@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Shows the main job: two rovers, each with its own ROS 2 graph, share real topics. Run it by: make demo
 
-Starts what launch/demo.launch.xml starts (signaling server, two rovers), a ROS program that publishes on rover_a and one
-that subscribes on rover_b, and shows what arrives. Exit status 0 only if every topic arrived as its QoS promises.
+Starts what launch/demo.launch.xml starts (signaling server, two rovers), a ROS program that publishes on rover_a and
+one that subscribes on rover_b, and shows what arrives. Exit status 0 only if every topic arrived as its QoS promises.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ sys.path.insert(1, str(ROOT / "tests/ros"))
 try:
     from ament_index_python.packages import get_package_share_directory
     from demo.screen import Screen
-    from demo.stage import RADIOS, ROVERS, Part, PartError, Stage, environment, free_domains, free_port, why_no_namespaces
+    from demo.stage import RADIOS, ROVERS, Part, PartError, Stage
+    from demo.stage import environment, free_domains, free_port, why_no_namespaces
     from demo.view import View
     from launch_expand import expand
 except ImportError as error:

@@ -24,9 +24,9 @@ from rclpy.node import Node
 REPORT_PERIOD = 0.5  # s
 # The map is subscribed to so long after other topics began to arrive, s: by then it was sent long ago.
 LATE_JOIN = 4.0
-# The topics keep out of step by so long, s: right behind an image, a scan may find the middleware's buffers full, and
-# nobody sends it again.
-PHASE = 0.03
+# The topics keep out of step by so long, s, in all their periods: right behind an image, a message may find the buffers
+# of DDS full; a scan is then lost, and odometry waits until DDS notices, most of a second.
+PHASE = 0.013
 
 
 class Publishers(Node):
