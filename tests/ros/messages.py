@@ -83,7 +83,9 @@ def _random_value(kind, source: random.Random):
             return [_random_value(kind.value_type, source) for _ in range(kind.size)]
         case AbstractSequence():
             longest = kind.maximum_size if isinstance(kind, BoundedSequence) else _LONGEST_SEQUENCE
-            return [_random_value(kind.value_type, source) for _ in range(source.randint(0, longest))]
+            # A message that is nothing but an empty list would be like any other such.
+            shortest = 1 if isinstance(kind.value_type, NamespacedType) else 0
+            return [_random_value(kind.value_type, source) for _ in range(source.randint(shortest, longest))]
     raise TypeError(f"no random value for {kind}")
 
 

@@ -150,10 +150,14 @@ class Rover(Program):
         self._graph: Graph | None = None
         self._status: set[str] = set()
 
+    def start_graph(self) -> None:
+        """Starts the test's node, which takes a while, without waiting for it."""
+        self._graph = Graph(self.described.env, self.log_file.with_name(f"{self.rover_id}_graph.log"))
+
     @property
     def graph(self) -> Graph:
         if self._graph is None:
-            self._graph = Graph(self.described.env, self.log_file.with_name(f"{self.rover_id}_graph.log"))
+            self.start_graph()
         return self._graph
 
     def start(self) -> None:
@@ -233,8 +237,10 @@ class Fleet:
         return self._server
 
     def rover(self, rover_id: str, topics: dict[str, dict] | None = None, **options) -> Rover:
-        """A rover that runs; the options are those of `described_rover`."""
-        return self.started(self.described_rover(rover_id, topics, **options))
+        """A rover that runs, with a node of the test beside it; the options are those of `described_rover`."""
+        rover = self.started(self.described_rover(rover_id, topics, **options))
+        rover.start_graph()
+        return rover
 
     def described_rover(
         self,

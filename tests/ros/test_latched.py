@@ -42,7 +42,7 @@ def test_a_late_rover_gets_the_map(fleet):
     a = fleet.rover("rover_a", {"map": {"name": "/map"}})
     advertise_map(a)
     sent = publish_map(a, "second")
-    a.wait_for_log("topic offered topic=/map")
+    a.wait_for_log("topic=/map remote_topic=/rover_a/map")
     b = fleet.rover("rover_b")
     subscribe_to_map(b)
     wait_until_received(b, "/rover_a/map", sent)

@@ -1,5 +1,6 @@
 """Messages of all kinds and sizes arrive as they left: none lost, none twice, in order, content equal."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -22,9 +23,11 @@ MESSAGES_AT_ONCE = 50
 
 
 @pytest.fixture(scope="module")
-def late_msgs(tmp_path_factory):
-    """The environment with a message package that did not exist when the node was built."""
-    folder = tmp_path_factory.mktemp("late_msgs")
+def late_msgs(request):
+    """The environment with a message package that the node was not built with: it is built here, where the node's build
+    does not look. What was built stays for the next run with the same ROS."""
+    ros = hashlib.sha256(os.environ["AMENT_PREFIX_PATH"].encode()).hexdigest()[:8]
+    folder = request.config.cache.mkdir(f"late_msgs_{ros}")
     prefix = folder / "install"
     commands = [
         ["cmake", "-S", str(Path(__file__).with_name("late_msgs")), "-B", str(folder / "build"),
