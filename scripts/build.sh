@@ -9,4 +9,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 exec colcon build --packages-select rover_link --event-handlers console_direct+ console_stderr- \
-    --cmake-args -DCMAKE_BUILD_TYPE=Release -Wno-dev --no-warn-unused-cli
+    --cmake-args -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_MESSAGE=LAZY -Wno-dev --no-warn-unused-cli
