@@ -204,7 +204,7 @@ pub struct Endpoint {
     pub type_name: String,
     /// `RIHS01_…`; empty where the middleware does not tell.
     pub type_hash: String,
-    /// Fully qualified name of its node.
+    /// Fully qualified name of its node, for people.
     pub node: String,
     /// What it offers or requests.
     pub qos: EndpointQos,
@@ -378,11 +378,18 @@ impl Endpoint {
             id: PublisherId(u128::from_be_bytes(info.endpoint_gid)),
             type_name,
             type_hash: hash_text(&info.topic_type_hash),
-            node: full_name(&namespace, &name),
+            node: if name == UNNAMED {
+                "a node not named yet".to_owned()
+            } else {
+                full_name(&namespace, &name)
+            },
             qos: read_qos(&info.qos_profile),
         }
     }
 }
+
+/// What rmw says of a node while the graph knows its endpoints and not yet its name.
+const UNNAMED: &str = "_NODE_NAME_UNKNOWN_";
 
 fn full_name(namespace: &str, name: &str) -> String {
     format!("{}/{name}", namespace.trim_end_matches('/'))
