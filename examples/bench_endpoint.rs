@@ -78,7 +78,8 @@ fn main() -> anyhow::Result<()> {
             publish(&publisher, size.max(SMALLEST), rate, duration, &interrupt)
         }
         Role::Subscribe => {
-            let qos = qos(History::KeepLast);
+            // One that keeps the last would overwrite what it has no time to take.
+            let qos = qos(History::KeepAll);
             let subscription = Subscription::new(&node, &type_support, &arguments.topic, qos)?;
             subscribe(&node, subscription, duration, &interrupt)
         }

@@ -29,6 +29,8 @@ try:
 except ImportError as error:
     sys.exit(f"{error}. Source the environment first: . ./env.sh, or run: make demo")
 
+SHARE = Path(get_package_share_directory("rover_link"))
+
 SERVER_LIMIT = 5.0  # s for the signaling server to listen
 LINK_LIMIT = 20.0  # s for the first message to arrive
 DRAIN_LIMIT = 5.0  # s for the last messages to arrive
@@ -75,8 +77,7 @@ def start_all(stage: Stage, duration: float) -> tuple[Part, Part, dict[str, str]
     # In namespaces, the server is at the far end of one of rover_a's radios.
     bind = f"{RADIOS['cell0'][1]}:3001" if stage.has_namespaces else f"127.0.0.1:{free_port()}"
     launch_arguments = {"bind": bind, "domain_a": domains["rover_a"], "domain_b": domains["rover_b"]}
-    launch_file = Path(get_package_share_directory("rover_link"), "launch/demo.launch.xml")
-    server, *rovers = expand(launch_file, launch_arguments, environment(stage))
+    server, *rovers = expand(SHARE / "launch/demo.launch.xml", launch_arguments, demo_environment(stage))
 
     server = stage.start("signaling_server", server.argv, server.env, "rover_b")
     server.next_line(SERVER_LIMIT)
@@ -89,9 +90,14 @@ def start_all(stage: Stage, duration: float) -> tuple[Part, Part, dict[str, str]
 
 
 def start_endpoint(stage: Stage, role: str, rover: str, domains: dict[str, str], *more: str) -> Part:
-    env = environment(stage) | {"ROS_DOMAIN_ID": domains[rover]}
+    env = demo_environment(stage) | {"ROS_DOMAIN_ID": domains[rover]}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), env.get("PYTHONPATH")]))
     return stage.start(role, [sys.executable, "-m", "demo.endpoints", role, *more], env, rover)
+
+
+def demo_environment(stage: Stage) -> dict[str, str]:
+    """As for any program here, and ready for large images."""
+    return {"FASTRTPS_DEFAULT_PROFILES_FILE": str(SHARE / "config/fastdds_large_messages.xml")} | environment(stage)
 
 
 def watch(stage: Stage, publisher: Part, subscriber: Part, view: View, started: float) -> None:

@@ -24,9 +24,6 @@ from rclpy.node import Node
 REPORT_PERIOD = 0.5  # s
 # The map is subscribed to so long after other topics began to arrive, s: by then it was sent long ago.
 LATE_JOIN = 4.0
-# The topics keep out of step by so long, s, in all their periods: right behind an image, a message may find the buffers
-# of DDS full; a scan is then lost, and odometry waits until DDS notices, most of a second.
-PHASE = 0.013
 
 
 class Publishers(Node):
@@ -42,7 +39,6 @@ class Publishers(Node):
             if topic.is_latched:
                 self._publish(topic, publisher)
             else:
-                time.sleep(PHASE)
                 self.create_timer(1 / topic.rate, partial(self._publish, topic, publisher))
         self.create_timer(REPORT_PERIOD, self._report)
 

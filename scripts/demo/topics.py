@@ -25,8 +25,9 @@ SENDER = "rover_a"
 RECEIVER = "rover_b"
 NANOSECONDS = 1_000_000_000
 
-# Reliable subscribers keep so many messages: 2 s of the quickest topic, should a busy machine leave Python no time.
-RELIABLE_DEPTH = 100
+# Reliable publishers and subscribers keep so many messages: 10 s of the quickest topic, should a busy machine leave them
+# no time.
+RELIABLE_DEPTH = 500
 # What a best effort topic has to deliver, as a ratio: everything but a moment of a busy machine.
 BEST_EFFORT_RATIO = 0.95
 
