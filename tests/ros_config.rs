@@ -49,15 +49,15 @@ fn an_option_that_is_wrong_is_named_and_one_that_is_empty_is_passed_over() {
 }
 
 #[test]
-fn a_short_fleet_key_is_refused_and_not_repeated() {
+fn a_token_that_cannot_be_sent_is_refused_and_not_repeated() {
     let output = Command::new(env!("CARGO_BIN_EXE_rover_link_node"))
         .args(["--ros-args", "--params-file", "config/rover.yaml"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("ROVER_LINK_FLEET_KEY", "hush-hush")
+        .env("ROVER_LINK_TOKEN", "hush hush")
         .output()
         .expect("the node runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(CONFIGURATION_ERROR), "{said}");
-    assert!(said.contains("environment: ROVER_LINK_FLEET_KEY: has 9 bytes"), "{said}");
+    assert!(said.contains("environment: ROVER_LINK_TOKEN: holds characters"), "{said}");
     assert!(!said.contains("hush"), "{said}");
 }
