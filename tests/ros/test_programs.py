@@ -83,7 +83,7 @@ def test_namespace_remaps_and_launch_arguments_override(fleet):
         b.graph.subscribe(remote, type="std_msgs/msg/String")
         wait_until_open(scout, local, b, remote)
     assert scout.node == "/fleet/scout/rover_link"
-    assert scout.node in scout.graph.nodes()
+    wait_until(lambda: scout.node in scout.graph.nodes(), "the node is seen, which DDS may find after the bridge's own")
     values = scout.graph.parameters(scout.node, names=["rover_id", "signaling_url", "use_sim_time", "peers"])
     assert values[0]["string_value"] == "scout"
     assert values[1]["string_value"] == fleet.server().url()
