@@ -27,6 +27,8 @@ pub(super) struct Sockets {
 struct Bound {
     socket: UdpSocket,
     interface: String,
+    /// Datagrams that the kernel did not take.
+    not_taken: u64,
 }
 
 impl Sockets {
@@ -47,7 +49,7 @@ impl Sockets {
                 Ok((address, socket)) => {
                     log::info!("address in use: interface={interface} address={address}");
                     let interface = interface.clone();
-                    self.sockets.insert(address, Bound { socket, interface });
+                    self.sockets.insert(address, Bound { socket, interface, not_taken: 0 });
                 }
                 Err(error) => {
                     log::warn!("address not used: interface={interface} address={ip}: {error}");
@@ -68,14 +70,18 @@ impl Sockets {
 
     /// Sends a datagram. One that the kernel does not take now is lost, as it may be anywhere on
     /// its way.
-    pub(super) fn send(&self, transmit: &Transmit) {
-        let Some(bound) = self.sockets.get(&transmit.source) else { return };
+    pub(super) fn send(&mut self, transmit: &Transmit) {
+        let Some(bound) = self.sockets.get_mut(&transmit.source) else { return };
         if let Err(error) = bound.socket.try_send_to(&transmit.contents, transmit.destination) {
-            log::trace!(
-                "datagram lost: local={} remote={}: {error}",
-                transmit.source,
-                transmit.destination
-            );
+            bound.not_taken += 1;
+            // The first one, and then ever more seldom.
+            if bound.not_taken.is_power_of_two() {
+                let (local, remote) = (transmit.source, transmit.destination);
+                let count = bound.not_taken;
+                log::debug!(
+                    "datagram not sent: local={local} remote={remote} so_far={count}: {error}"
+                );
+            }
         }
     }
 
