@@ -29,6 +29,11 @@ const DTLS_APPLICATION_DATA: u8 = 23;
 /// and the topics offered after it.
 const MAX_EARLY: usize = 16;
 
+/// Bytes that may be in flight, all channels together. SCTP does not pace: it sends what it may at
+/// once, and a receiver with the socket buffer that Linux grants by default (212,992 B, some 90
+/// datagrams as the kernel counts them) loses what is beyond. Half of str0m's default fits.
+const MAX_IN_FLIGHT: usize = 64 * 1024;
+
 /// How often str0m reports the round trip of its selected pair.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -386,6 +391,7 @@ fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) ->
         .clear_codecs()
         .set_dtls_cert(certificate.clone())
         .set_snap_enabled(true)
+        .set_sctp_max_buffered_amount(MAX_IN_FLIGHT)
         .set_stats_interval(Some(STATISTICS_INTERVAL))
         .build(now);
     for address in addresses {
