@@ -20,7 +20,7 @@
 //! ```
 //! use std::time::Instant;
 //!
-//! use rover_link::config::PeerFilter;
+//! use rover_link::config::{HandoverSettings, PeerFilter};
 //! use rover_link::link::{Fleet, Identity, Output, Signal, generate_certificate};
 //!
 //! let identity = Identity {
@@ -33,7 +33,7 @@
 //!     peer_fingerprints: Default::default(),
 //! };
 //! let now = Instant::now();
-//! let mut fleet = Fleet::new(identity, 1, now);
+//! let mut fleet = Fleet::new(identity, HandoverSettings::default(), 1, now);
 //!
 //! // The signaling server sees a rover with a larger id: this one is to offer.
 //! fleet.handle_joined("rover_b", uuid::Uuid::new_v4(), now);

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rover_link::config::{
-    Config, Delivery, Durability, History, InterfaceFilter, PeerFilter, QosProfile, QueueLimits,
-    Reliability, Secrets, TypeName,
+    Config, Delivery, Durability, HandoverSettings, History, InterfaceFilter, PeerFilter, Priority,
+    QosProfile, QueueLimits, Reliability, Secrets, TypeName,
 };
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PeerState,
@@ -67,10 +67,13 @@ impl Rover {
             signaling_url: url.to_owned(),
             identity_file: folder.join(format!("{id}.pem")),
             peers: PeerFilter::All,
+            priority: Priority::Normal,
+            lifespan: Duration::ZERO,
             peer_fingerprints: BTreeMap::new(),
             accept: Vec::new(),
             topics: Vec::new(),
             interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() },
+            handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,
         };
         let secrets = Secrets { token: None, fleet_key: Some(b"a key of some length".to_vec()) };

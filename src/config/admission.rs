@@ -80,7 +80,7 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Direction, InterfaceFilter};
+    use super::super::{Direction, HandoverSettings, InterfaceFilter};
     use super::*;
 
     fn topic(name: &str, direction: Direction, peer: &str) -> Topic {
@@ -113,6 +113,7 @@ mod tests {
                 topic("odom", Direction::Send, "rover_b"),
             ],
             interfaces: InterfaceFilter { allow: Vec::new(), deny: Vec::new() },
+            handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,
         };
         let names = ["/a/cmd_vel", "/chat", "/a/odom"].map(str::to_owned);

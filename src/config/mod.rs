@@ -11,6 +11,8 @@
 mod admission;
 mod error;
 mod filter;
+mod handover;
+mod interface;
 mod names;
 mod nearest;
 mod overrides;
@@ -25,13 +27,15 @@ mod value;
 pub use admission::{Admission, Admitted};
 pub use error::{ConfigError, Fault, Problem};
 pub use filter::{InterfaceFilter, NameGlob, PeerFilter};
+pub use handover::{Duplicate, HandoverSettings};
+pub use interface::InterfaceKind;
 pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_name};
 pub use overrides::{Overrides, own_arguments};
 pub use parse::{MAX_TOPICS, known_parameters};
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
 pub use sources::{Location, Sources};
-pub use topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, QueueLimits, Topic};
+pub use topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic};
 pub use value::{Parameters, Value};
 
 use std::collections::BTreeMap;
@@ -58,6 +62,8 @@ pub struct Config {
     pub topics: Vec<Topic>,
     /// Which network interfaces carry the link.
     pub interfaces: InterfaceFilter,
+    /// When a path is given up, and what is sent twice.
+    pub handover: HandoverSettings,
     /// How often link quality is published, Hz.
     pub link_quality_publish_rate: f64,
 }

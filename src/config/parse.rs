@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::Config;
 use super::error::{ConfigError, Fault};
 use super::filter::{InterfaceFilter, NameGlob, PeerFilter, interface_glob};
+use super::handover::HandoverSettings;
 use super::names::{self, TypeName};
 use super::qos::{Durability, History, QosOverrides, Reliability};
 use super::reader::Reader;
@@ -91,6 +92,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
             allow: reader.list("interfaces.allow", DEFAULT_ALLOW, interface_glob),
             deny: reader.list("interfaces.deny", DEFAULT_DENY, interface_glob),
         },
+        handover: HandoverSettings::default(),
         link_quality_publish_rate: reader.positive(
             "link_quality.publish_rate",
             DEFAULT_PUBLISH_RATE,

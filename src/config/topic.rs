@@ -64,6 +64,22 @@ pub enum Delivery {
     Latest,
 }
 
+/// How urgent the messages of a topic are. `critical` and `high` share one lane of the link,
+/// `normal` and `low` another, so that nothing large can hold up what is urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// A stop command.
+    Critical,
+    /// What a person or a controller waits for.
+    High,
+    /// Most topics.
+    #[default]
+    Normal,
+    /// A camera.
+    Low,
+}
+
 /// Bounds of one queue of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::report::Handover;
 use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteOffer};
 
 /// Identity of one local publisher of a topic, from its GID.
@@ -42,10 +43,23 @@ pub enum Command {
         /// Accepted with these limits, or refused.
         answer: Result<IncomingLimits, Refusal>,
     },
+    /// Send by a path of this interface as long as one is usable; an empty name gives the choice
+    /// back.
+    SelectPath {
+        /// The peer.
+        peer: String,
+        /// Name of the local interface.
+        interface: String,
+    },
+    /// Start ICE anew.
+    RestartIce {
+        /// The peer.
+        peer: String,
+    },
 }
 
 /// Something that the application has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A session with the peer is up and its hello is proven.
     PeerConnected {
@@ -98,6 +112,8 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// Data to a peer took another path, or there is none.
+    Handover(Handover),
 }
 
 /// A message taken from a local topic.

@@ -12,13 +12,14 @@ use uuid::Uuid;
 
 use super::event::{Command, Event, OutgoingMessage};
 use super::identity::Identity;
+use super::interface::NetworkInterface;
 use super::outbox::Outbox;
 use super::output::Output;
 use super::peer::Peer;
 use super::route::RouteId;
 use super::signal::Signal;
 use super::snapshot::PeerSnapshot;
-use crate::config::PeerFilter;
+use crate::config::{HandoverSettings, PeerFilter};
 
 /// Peers that are told of when they knock without being listed; the signaling server may invent
 /// any number of them.
@@ -33,7 +34,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// All peers of this rover.
 pub struct Fleet {
     identity: Identity,
-    addresses: BTreeSet<SocketAddr>,
+    #[expect(dead_code, reason = "read once paths are chosen here")]
+    settings: HandoverSettings,
+    addresses: BTreeMap<SocketAddr, NetworkInterface>,
     outbox: Outbox,
     peers: BTreeMap<String, Peer>,
     strangers: BTreeSet<String>,
@@ -44,10 +47,11 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet of peers that are still to be met. `seed` spreads the attempts of many rovers.
-    pub fn new(identity: Identity, seed: u64, now: Instant) -> Self {
+    pub fn new(identity: Identity, settings: HandoverSettings, seed: u64, now: Instant) -> Self {
         let mut fleet = Self {
             identity,
-            addresses: BTreeSet::new(),
+            settings,
+            addresses: BTreeMap::new(),
             outbox: Outbox::default(),
             peers: BTreeMap::new(),
             strangers: BTreeSet::new(),
@@ -63,14 +67,19 @@ impl Fleet {
         fleet
     }
 
-    /// Sets the local addresses: each is that of a socket, with its port.
-    pub fn handle_addresses(&mut self, addresses: BTreeSet<SocketAddr>) {
+    /// Sets the local addresses, each that of a socket with its port, and what is known of the
+    /// interfaces behind them. To be called whenever either changes.
+    pub fn handle_addresses(
+        &mut self,
+        addresses: BTreeMap<SocketAddr, NetworkInterface>,
+        _now: Instant,
+    ) {
         let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            for address in self.addresses.difference(&addresses) {
+            for address in self.addresses.keys().filter(|known| !addresses.contains_key(known)) {
                 peer.handle_address(*address, false, &mut out);
             }
-            for address in addresses.difference(&self.addresses) {
+            for address in addresses.keys().filter(|new| !self.addresses.contains_key(new)) {
                 peer.handle_address(*address, true, &mut out);
             }
         }
@@ -167,6 +176,8 @@ impl Fleet {
                 self.offer_again(id);
             }
             Command::ForgetPublisher { id, publisher } => self.outbox.forget(id, publisher),
+            // Paths are still chosen by ICE alone.
+            Command::SelectPath { .. } | Command::RestartIce { .. } => {}
             Command::AnswerRoute { peer, id, answer } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
                 let (session, progress) = known.session_and_progress();
@@ -224,7 +235,7 @@ impl Fleet {
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.iter().copied().collect()
+        self.addresses.keys().copied().collect()
     }
 
     /// The peer of this id, if it may connect; remembered from its first mention on.

@@ -10,6 +10,7 @@ mod event;
 mod fleet;
 mod identity;
 mod incoming;
+mod interface;
 mod outbox;
 mod outgoing;
 mod output;
@@ -17,6 +18,7 @@ mod path;
 mod peer;
 mod proof;
 mod queue;
+mod report;
 mod retry;
 mod route;
 mod session;
@@ -28,12 +30,15 @@ mod transport;
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
 pub use fleet::Fleet;
 pub use identity::Identity;
+pub use interface::NetworkInterface;
 pub use output::{Output, Transmit};
 pub use proof::FleetKey;
 pub use queue::{MessageQueue, Payload};
+pub use report::{Handover, HandoverPath, HandoverPhase, HandoverReason};
 pub use route::{IncomingLimits, OutgoingRoute, Refusal, RefusalReason, RouteId, RouteOffer};
 pub use signal::Signal;
 pub use snapshot::{
-    PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteSnapshot, SignalingState, Snapshot,
+    CandidateKind, PathSnapshot, PathState, PeerSnapshot, PeerState, RouteDirection, RouteSnapshot,
+    SignalingState, Snapshot,
 };
 pub use transport::{Certificate, fingerprint, generate_certificate};

@@ -142,9 +142,12 @@ impl Offered {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::{
-        Delivery, Durability, History, PeerFilter, QosProfile, QueueLimits, Reliability, TypeName,
+        Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
+        TypeName,
     };
     use crate::link::RouteOffer;
 
@@ -163,6 +166,8 @@ mod tests {
                 },
             },
             peers: PeerFilter::All,
+            priority: Priority::Normal,
+            lifespan: Duration::ZERO,
             queue: QueueLimits::default(),
             max_message_size: 10,
             history,

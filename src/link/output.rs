@@ -9,7 +9,7 @@ use super::signal::Signal;
 use crate::config::Delivery;
 
 /// What the core puts out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Nothing more to do before this moment, unless something is handed in.
     Timeout(Instant),

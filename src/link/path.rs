@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::output::Transmit;
-use super::snapshot::PathSnapshot;
+use super::snapshot::{CandidateKind, PathSnapshot, PathState};
+use crate::config::InterfaceKind;
 
 /// Paths that are counted apart: 16 remote candidates on 4 local addresses. A peer that sends from
 /// ever new addresses gets no more.
@@ -88,6 +89,15 @@ impl Paths {
                 id: path.id,
                 // The room that owns the sockets knows; the core does not.
                 interface: String::new(),
+                interface_kind: InterfaceKind::Unknown,
+                state: PathState::Good,
+                local_candidate: CandidateKind::Host,
+                remote_candidate: CandidateKind::Unknown,
+                round_trip_time_max: f64::NAN,
+                jitter: f64::NAN,
+                loss_ratio_sent: f64::NAN,
+                loss_ratio_received: f64::NAN,
+                signal_strength: f64::NAN,
                 local_address: pair.0,
                 remote_address: pair.1,
                 selected: self.selected == Some(*pair),

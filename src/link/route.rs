@@ -1,8 +1,10 @@
 //! Routes: one topic of ours on its way to one peer, or one of the peer's on its way to us.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Delivery, PeerFilter, QosProfile, QueueLimits, TypeName};
+use crate::config::{Delivery, PeerFilter, Priority, QosProfile, QueueLimits, TypeName};
 
 /// Number of a topic at its sender; unique for the life of the sending node, the same for each
 /// peer. It is the route id on the wire.
@@ -33,6 +35,10 @@ pub struct OutgoingRoute {
     pub offer: RouteOffer,
     /// Who is told.
     pub peers: PeerFilter,
+    /// How urgent its messages are.
+    pub priority: Priority,
+    /// Older messages are not sent and not delivered; zero for no limit.
+    pub lifespan: Duration,
     /// Bounds on what waits for each peer.
     pub queue: QueueLimits,
     /// Larger messages are dropped and counted, bytes.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::route::RouteId;
+use crate::config::InterfaceKind;
 
 /// All peers that the node knows of.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,6 +36,10 @@ pub enum PeerState {
     Connecting = 1,
     /// Up.
     Connected = 2,
+    /// Up, but the path in use is suspect.
+    Degraded = 3,
+    /// Up, but no path carries anything now.
+    Outage = 4,
 }
 
 /// One peer. Counters start with the node and never fall.
@@ -62,6 +67,16 @@ pub struct PeerSnapshot {
     pub messages_received: u64,
     /// Messages dropped on the way to this peer or from it.
     pub messages_dropped: u64,
+    /// Datagrams of data channels, counted once each however often they were sent.
+    pub datagrams_sent: u64,
+    /// Datagrams that were sent again because they were not acknowledged.
+    pub datagrams_repaired: u64,
+    /// Bytes of datagrams on their first way.
+    pub bytes_first: u64,
+    /// Bytes of datagrams sent again or twice.
+    pub bytes_duplicated: u64,
+    /// Times that data took another path.
+    pub handovers: u32,
     /// Bytes that wait for this peer.
     pub buffered_bytes: u64,
     /// Topics of ours and of the peer's.
@@ -77,6 +92,38 @@ impl PeerSnapshot {
     }
 }
 
+/// State of a path; the numbers are those of `PathQuality.msg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathState {
+    /// Its interface or address has gone.
+    Down = 0,
+    /// It has not answered yet.
+    Checking = 1,
+    /// It carries what it is given.
+    Good = 2,
+    /// Something is wrong with it.
+    Suspect = 3,
+    /// It carries nothing.
+    Dead = 4,
+    /// It carries again, but not for long enough to be trusted.
+    Probation = 5,
+}
+
+/// Where an address is known from (RFC 8445 §4); the numbers are those of `PathQuality.msg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CandidateKind {
+    /// Not known.
+    Unknown = 0,
+    /// It is that of an interface.
+    Host = 1,
+    /// A STUN server saw it.
+    ServerReflexive = 2,
+    /// The other side saw it in a check.
+    PeerReflexive = 3,
+    /// That of a TURN server.
+    Relay = 4,
+}
+
 /// One path: a local and a remote address. Counters as in [`PeerSnapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathSnapshot {
@@ -84,16 +131,34 @@ pub struct PathSnapshot {
     pub id: u32,
     /// Name of the local network interface.
     pub interface: String,
+    /// What it leads to.
+    pub interface_kind: InterfaceKind,
+    /// How it fares.
+    pub state: PathState,
+    /// Where our address is known from.
+    pub local_candidate: CandidateKind,
+    /// Where the peer's address is known from.
+    pub remote_candidate: CandidateKind,
     /// Local address.
     pub local_address: SocketAddr,
     /// The peer's address.
     pub remote_address: SocketAddr,
     /// Does data leave by it?
     pub selected: bool,
-    /// Last round trip, seconds.
+    /// Smoothed round trip, seconds.
     pub round_trip_time: f64,
     /// Shortest round trip of the session, seconds.
     pub round_trip_time_min: f64,
+    /// Longest round trip of the last seconds, seconds.
+    pub round_trip_time_max: f64,
+    /// Variation of the one-way delay (RFC 3550 §6.4.1), seconds.
+    pub jitter: f64,
+    /// Part of our datagrams that got lost lately, 0..1.
+    pub loss_ratio_sent: f64,
+    /// Part of the peer's datagrams that got lost lately, 0..1.
+    pub loss_ratio_received: f64,
+    /// Strength of the radio signal, dBm.
+    pub signal_strength: f64,
     /// Seconds since anything was received, NaN before.
     pub time_since_received: f64,
     /// UDP payload, bytes.
@@ -128,6 +193,8 @@ pub struct RouteSnapshot {
     pub messages: u64,
     /// Their payload, bytes.
     pub bytes: u64,
+    /// Dropped because older than the topic's lifespan.
+    pub dropped_expired: u64,
     /// Dropped because a queue was full.
     pub dropped_queue: u64,
     /// Dropped because larger than the limit.

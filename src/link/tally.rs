@@ -54,6 +54,7 @@ fn sent(outgoing: &Outgoing, outbox: &Outbox) -> impl Iterator<Item = RouteSnaps
             remark,
             messages: topic.messages,
             bytes: topic.bytes,
+            dropped_expired: 0,
             dropped_queue: topic.dropped(),
             dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
         }
@@ -75,6 +76,7 @@ fn received(incoming: &Incoming) -> impl Iterator<Item = RouteSnapshot> {
             remark,
             messages: topic.messages,
             bytes: topic.bytes,
+            dropped_expired: 0,
             dropped_queue: topic.dropped_queue,
             dropped_oversize: topic.dropped_oversize,
         }

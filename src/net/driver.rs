@@ -118,6 +118,7 @@ pub fn start(
         capabilities: vec![CAPABILITY_ROVER_LINK.to_owned()],
     };
     let interfaces = config.interfaces.clone();
+    let settings = config.handover;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
     let (done_sender, done) = mpsc::channel();
@@ -133,7 +134,7 @@ pub fn start(
             };
             let _ = started_sender.send(Ok(()));
             let driver = Driver {
-                fleet: Fleet::new(identity, seed, Instant::now()),
+                fleet: Fleet::new(identity, settings, seed, Instant::now()),
                 sockets: Sockets::default(),
                 interfaces,
                 signaling,
@@ -259,7 +260,7 @@ impl Driver {
         match usable_addresses(&self.interfaces) {
             Ok(usable) => {
                 self.sockets.update(&usable);
-                self.fleet.handle_addresses(self.sockets.addresses());
+                self.fleet.handle_addresses(self.sockets.addresses(), Instant::now());
             }
             Err(error) => log::warn!("the addresses of this machine cannot be read: {error}"),
         }

@@ -79,7 +79,7 @@ pub struct DriverEnd {
 }
 
 /// What the application gets from [`ApplicationEnd::receive`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Received {
     /// Something happened.
     Event(Event),
@@ -127,7 +127,10 @@ impl ApplicationEnd {
             Command::WithdrawRoute { id } => {
                 to_driver.queues.remove(id);
             }
-            Command::ForgetPublisher { .. } | Command::AnswerRoute { .. } => {}
+            Command::ForgetPublisher { .. }
+            | Command::AnswerRoute { .. }
+            | Command::SelectPath { .. }
+            | Command::RestartIce { .. } => {}
         }
         to_driver.commands.push_back(command);
         drop(to_driver);

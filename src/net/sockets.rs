@@ -1,6 +1,6 @@
 //! One UDP socket per usable local address, shared by all sessions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use crate::link::Transmit;
+use super::interfaces::network_interface;
+use crate::link::{NetworkInterface, Transmit};
 
 /// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
 /// within 80 ms, in which the driver may be kept from reading by a busy machine.
@@ -58,9 +59,12 @@ impl Sockets {
         }
     }
 
-    /// Local addresses, with their ports.
-    pub(super) fn addresses(&self) -> BTreeSet<SocketAddr> {
-        self.sockets.keys().copied().collect()
+    /// Local addresses, with their ports and what is known of the interfaces behind them.
+    pub(super) fn addresses(&self) -> BTreeMap<SocketAddr, NetworkInterface> {
+        self.sockets
+            .iter()
+            .map(|(address, bound)| (*address, network_interface(&bound.interface)))
+            .collect()
     }
 
     /// Name of the interface behind a local address.

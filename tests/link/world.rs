@@ -1,17 +1,18 @@
 //! A world of rovers with one clock, one network and one signaling server, all of them virtual.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rover_link::config::{
-    Delivery, Durability, History, PeerFilter, QosProfile, QueueLimits, Reliability, TypeName,
+    Delivery, Durability, HandoverSettings, History, InterfaceKind, PeerFilter, Priority,
+    QosProfile, QueueLimits, Reliability, TypeName,
 };
 use rover_link::link::{
-    Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, OutgoingMessage,
-    OutgoingRoute, Output, PeerSnapshot, PublisherId, Refusal, RefusalReason, RouteId, RouteOffer,
-    Signal, Transmit, generate_certificate,
+    Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, NetworkInterface,
+    OutgoingMessage, OutgoingRoute, Output, PeerSnapshot, PublisherId, Refusal, RefusalReason,
+    RouteId, RouteOffer, Signal, Transmit, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -112,8 +113,16 @@ impl World {
             peers: setup.peers.clone(),
             peer_fingerprints: setup.pins.clone(),
         };
-        let mut fleet = Fleet::new(identity, number.into(), self.now);
-        fleet.handle_addresses(addresses.iter().copied().collect::<BTreeSet<_>>());
+        let mut fleet = Fleet::new(identity, HandoverSettings::default(), number.into(), self.now);
+        let interface = |network: usize| NetworkInterface {
+            name: format!("eth{network}"),
+            kind: InterfaceKind::Ethernet,
+            metered: false,
+            carrier: true,
+            signal_strength: None,
+        };
+        let table = addresses.iter().enumerate().map(|(at, address)| (*address, interface(at)));
+        fleet.handle_addresses(table.collect(), self.now);
         let rover = Rover {
             fleet,
             instance,
@@ -194,6 +203,8 @@ impl World {
                 },
             },
             peers: PeerFilter::All,
+            priority: Priority::Normal,
+            lifespan: Duration::ZERO,
             queue: QueueLimits::default(),
             max_message_size: 1 << 20,
             history,

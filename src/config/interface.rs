@@ -1,0 +1,20 @@
+//! What kind of network an interface leads to.
+
+/// Kind of a network interface; the numbers are those of `PathQuality.msg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InterfaceKind {
+    /// Not known.
+    Unknown = 0,
+    /// Cable.
+    Ethernet = 1,
+    /// IEEE 802.11.
+    Wifi = 2,
+    /// LTE, 5G.
+    Cellular = 3,
+    /// By satellite.
+    Satellite = 4,
+    /// A tunnel over another interface.
+    Vpn = 5,
+    /// Within the machine.
+    Loopback = 6,
+}
