@@ -23,6 +23,15 @@ pub enum WireError {
     /// Another version of the framing.
     #[error("fragment version {0}, expected {VERSION}")]
     Version(u8),
+    /// Shorter than an empty link frame.
+    #[error("{0} bytes are too few for a link frame")]
+    ShortFrame(usize),
+    /// Not the mark of a link frame.
+    #[error("link frame mark {0}, expected {mark}", mark = super::FRAME_MARK)]
+    FrameVersion(u8),
+    /// A section of a link frame is cut short or of an unknown kind.
+    #[error("no section of a link frame in its last {0} bytes")]
+    Section(usize),
     /// Offset, payload and length of the message do not fit each other.
     #[error("a fragment of {payload} bytes at offset {offset} is no part of a message of {length}")]
     Extent {

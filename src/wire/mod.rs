@@ -1,4 +1,5 @@
-//! Bytes only: how a message is cut into fragments and put together again. No clock, no sockets,
+//! Bytes only: how a message is cut into fragments and put together again, and what a link frame
+//! (`frame`) looks like. No clock, no sockets,
 //! no allocation that a peer could make grow without bound. The decoders take any bytes.
 //!
 //! One fragment is one data channel message. All integers are big endian:
@@ -17,7 +18,12 @@
 //! ```
 
 mod fragment;
+mod frame;
 mod reassembly;
 
 pub use fragment::{FRAGMENT_PAYLOAD, Fragment, HEADER_LEN, Header, VERSION, WireError};
+pub use frame::{
+    ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FRAME_MARK, FrameHeader, MAX_ACK_BITS,
+    MAX_FRAME_LEN, PathReport, REPORT_LEN, Section, Sections, TAG_LEN,
+};
 pub use reassembly::{Complete, Discard, Reassembly};
