@@ -1,8 +1,11 @@
 //! What two rovers say on the control channel: JSON text, one object per data channel message.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::inner::InnerOffer;
 use super::route::{Refusal, RouteId, RouteOffer};
 
 /// Version of the protocol between two rovers: control messages and framing.
@@ -33,6 +36,19 @@ pub(crate) enum Control {
     },
     /// The sender takes a topic back.
     RouteWithdrawn { id: RouteId },
+    /// The sender reads link frames from now on.
+    FramesReady,
+    /// A further lane is to begin; the answer is an offer of the same generation.
+    Lane {
+        /// Rises each time the lane begins anew.
+        generation: u8,
+        #[serde(flatten)]
+        offer: InnerOffer,
+    },
+    /// The sender can be reached there.
+    AddressAdded { address: SocketAddr },
+    /// The sender can no longer be reached there.
+    AddressRemoved { address: SocketAddr },
     /// Something that only a later version knows.
     #[serde(other)]
     Unknown,
@@ -49,6 +65,10 @@ pub(crate) struct Hello {
     /// HMAC in lower-case hexadecimal digits; missing where no fleet key is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proof: Option<String>,
+    /// 32 random bytes for the keys of link frames, in lower-case hexadecimal digits; missing where
+    /// the sender reads no frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) frames: Option<String>,
 }
 
 #[cfg(test)]

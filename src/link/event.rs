@@ -113,7 +113,7 @@ pub enum Event {
         refusal: Refusal,
     },
     /// Data to a peer took another path, or there is none.
-    Handover(Handover),
+    Handover(Box<Handover>),
 }
 
 /// A message taken from a local topic.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::net::{Protocol, Receive};
 use uuid::Uuid;
 
 use super::event::{Command, Event, OutgoingMessage};
@@ -15,7 +14,7 @@ use super::identity::Identity;
 use super::interface::NetworkInterface;
 use super::outbox::Outbox;
 use super::output::Output;
-use super::peer::Peer;
+use super::peer::{Peer, Scene};
 use super::route::RouteId;
 use super::signal::Signal;
 use super::snapshot::PeerSnapshot;
@@ -34,7 +33,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// All peers of this rover.
 pub struct Fleet {
     identity: Identity,
-    #[expect(dead_code, reason = "read once paths are chosen here")]
     settings: HandoverSettings,
     addresses: BTreeMap<SocketAddr, NetworkInterface>,
     outbox: Outbox,
@@ -72,18 +70,16 @@ impl Fleet {
     pub fn handle_addresses(
         &mut self,
         addresses: BTreeMap<SocketAddr, NetworkInterface>,
-        _now: Instant,
+        now: Instant,
     ) {
+        if addresses == self.addresses {
+            return;
+        }
+        let former = std::mem::replace(&mut self.addresses, addresses);
         let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            for address in self.addresses.keys().filter(|known| !addresses.contains_key(known)) {
-                peer.handle_address(*address, false, &mut out);
-            }
-            for address in addresses.keys().filter(|new| !self.addresses.contains_key(new)) {
-                peer.handle_address(*address, true, &mut out);
-            }
+            peer.handle_interfaces(&self.addresses, &former, now, &mut out);
         }
-        self.addresses = addresses;
         self.ready.extend(out);
     }
 
@@ -126,10 +122,14 @@ impl Fleet {
             }
             return;
         }
-        let addresses = self.addresses();
         let mut out = Vec::new();
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.handle_signal(instance, signal, &self.identity, &addresses, now, &mut out);
+            let scene = Scene {
+                identity: &self.identity,
+                settings: &self.settings,
+                interfaces: &self.addresses,
+            };
+            peer.handle_signal(instance, signal, scene, now, &mut out);
         }
         self.ready.extend(out);
     }
@@ -142,30 +142,28 @@ impl Fleet {
         datagram: &[u8],
         now: Instant,
     ) {
-        let Ok(mut receive) = Receive::new(Protocol::Udp, remote, local, datagram) else {
+        let pair = (local, remote);
+        if !self.peers.values_mut().any(|peer| peer.handle_datagram(pair, datagram, now)) {
             log::trace!("datagram passed over: remote={remote} bytes={}", datagram.len());
-            return;
-        };
-        for peer in self.peers.values_mut() {
-            match peer.handle_datagram(receive, datagram, now) {
-                Some(back) => receive = back,
-                None => return,
-            }
         }
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let addresses = self.addresses();
+        let scene = Scene {
+            identity: &self.identity,
+            settings: &self.settings,
+            interfaces: &self.addresses,
+        };
         let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            peer.handle_timeout(&self.identity, &addresses, now, &mut out);
+            peer.handle_timeout(scene, now, &mut out);
         }
         self.ready.extend(out);
     }
 
     /// A wish of the application.
-    pub fn handle_command(&mut self, command: Command) {
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
             Command::OfferRoute { id, route } => {
                 self.outbox.offer(id, route);
@@ -176,8 +174,14 @@ impl Fleet {
                 self.offer_again(id);
             }
             Command::ForgetPublisher { id, publisher } => self.outbox.forget(id, publisher),
-            // Paths are still chosen by ICE alone.
-            Command::SelectPath { .. } | Command::RestartIce { .. } => {}
+            Command::SelectPath { peer, interface } => {
+                let session = self.peers.get_mut(&peer).and_then(Peer::session_mut);
+                if let Some(session) = session {
+                    let interface = Some(interface).filter(|name| !name.is_empty());
+                    session.lanes.multipath_mut().want(interface, now);
+                }
+            }
+            Command::RestartIce { .. } => {}
             Command::AnswerRoute { peer, id, answer } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
                 let (session, progress) = known.session_and_progress();
@@ -232,10 +236,6 @@ impl Fleet {
     /// What is known of each peer.
     pub fn snapshot(&self, now: Instant) -> Vec<PeerSnapshot> {
         self.peers.values().map(|peer| peer.snapshot(&self.outbox, now)).collect()
-    }
-
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.keys().copied().collect()
     }
 
     /// The peer of this id, if it may connect; remembered from its first mention on.

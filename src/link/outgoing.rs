@@ -2,13 +2,17 @@
 //! waits, and which fragment goes next.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::lanes::Lane;
 use super::outbox::{Numbered, Offered};
 use super::queue::MessageQueue;
 use super::route::{Refusal, RouteId, RouteOffer};
-use crate::config::Delivery;
+use crate::config::{Delivery, Priority};
 use crate::wire::{FRAGMENT_PAYLOAD, Fragment, Header};
+
+/// One fragment in so many is of the least urgent topics that wait, so that none starves for ever.
+const FLOOR: u32 = 8;
 
 /// What the peer said to a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct OutgoingTopic {
     pub(crate) offer: RouteOffer,
+    priority: Priority,
+    lifespan: Duration,
     pub(crate) answer: Answer,
     revision: u32,
     queue: MessageQueue<Numbered>,
@@ -29,6 +35,7 @@ pub(crate) struct OutgoingTopic {
     current: Option<(Numbered, u32)>,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
+    pub(crate) dropped_expired: u64,
 }
 
 impl OutgoingTopic {
@@ -50,6 +57,8 @@ pub(crate) struct Outgoing {
     topics: BTreeMap<RouteId, OutgoingTopic>,
     /// The topic that sent last: the next one in number comes first.
     last: Option<RouteId>,
+    /// Fragments sent.
+    turns: u32,
 }
 
 impl Outgoing {
@@ -62,18 +71,23 @@ impl Outgoing {
             && topic.offer.type_name == route.offer.type_name
         {
             topic.offer = route.offer.clone();
+            topic.priority = route.priority;
+            topic.lifespan = route.lifespan;
             topic.revision = offered.revision;
             topic.answer = Answer::Awaited;
             return;
         }
         let topic = OutgoingTopic {
             offer: route.offer.clone(),
+            priority: route.priority,
+            lifespan: route.lifespan,
             answer: Answer::Awaited,
             revision: offered.revision,
             queue: MessageQueue::new(route.offer.delivery, route.queue),
             current: None,
             messages: 0,
             bytes: 0,
+            dropped_expired: 0,
         };
         self.topics.insert(id, topic);
     }
@@ -122,15 +136,19 @@ impl Outgoing {
         }
     }
 
-    /// The next fragment, encoded, and how it crosses. The topics take turns, fragment by
-    /// fragment: a large message delays the small ones by one datagram each.
+    /// The next fragment of a lane, encoded, and how it crosses. More urgent topics go first, but
+    /// every [`FLOOR`]th fragment is of the less urgent ones. Topics of one priority take turns,
+    /// fragment by fragment: a large message delays the small ones by one datagram each.
     pub(crate) fn next_fragment(
         &mut self,
+        lane: Lane,
         epoch: u32,
         now: Instant,
     ) -> Option<(Delivery, Vec<u8>)> {
-        let id = self.next_in_turn()?;
+        self.expire(lane, now);
+        let id = self.next_in_turn(lane)?;
         self.last = Some(id);
+        self.turns = self.turns.wrapping_add(1);
         let topic = self.topics.get_mut(&id)?;
         let (message, offset) = match topic.current.take() {
             Some(current) => current,
@@ -157,16 +175,38 @@ impl Outgoing {
         Some((topic.offer.delivery, encoded))
     }
 
-    fn next_in_turn(&self) -> Option<RouteId> {
-        let ready = |(id, topic): (&RouteId, &OutgoingTopic)| {
+    /// Drops what is older than its topic allows, partly sent or not.
+    fn expire(&mut self, lane: Lane, now: Instant) {
+        for topic in self.topics.values_mut() {
+            if topic.lifespan.is_zero() || Lane::of(topic.priority) != lane {
+                continue;
+            }
+            let lifespan = topic.lifespan;
+            let is_old =
+                |message: &Numbered| now.saturating_duration_since(message.taken) > lifespan;
+            if topic.current.as_ref().is_some_and(|(message, _)| is_old(message)) {
+                topic.current = None;
+                topic.dropped_expired += 1;
+            }
+            while topic.queue.front().is_some_and(is_old) {
+                topic.queue.pop();
+                topic.dropped_expired += 1;
+            }
+        }
+    }
+
+    fn next_in_turn(&self, lane: Lane) -> Option<RouteId> {
+        let ready = |topic: &OutgoingTopic| {
             let waits = topic.current.is_some() || !topic.queue.is_empty();
-            (waits && topic.answer == Answer::Accepted).then_some(*id)
+            waits && topic.answer == Answer::Accepted && Lane::of(topic.priority) == lane
         };
-        let after = self.last.map_or(RouteId(0), |last| RouteId(last.0.wrapping_add(1)));
-        self.topics
-            .range(after..)
-            .find_map(ready)
-            .or_else(|| self.topics.range(..after).find_map(ready))
+        let waiting = || self.topics.iter().filter(|(_, topic)| ready(topic));
+        let priorities = waiting().map(|(_, topic)| topic.priority);
+        let priority =
+            if self.turns.is_multiple_of(FLOOR) { priorities.max() } else { priorities.min() }?;
+        let mut peers = waiting().filter(|(_, topic)| topic.priority == priority);
+        let after = peers.clone().find(|(id, _)| self.last.is_none_or(|last| **id > last));
+        after.or_else(|| peers.next()).map(|(id, _)| *id)
     }
 
     /// The topics, by number.

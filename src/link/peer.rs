@@ -3,33 +3,49 @@
 //! The rover with the smaller id offers; the other one asks for an offer when none comes. A new
 //! session takes the place of the former only once the peer has proven who it is in it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::Input;
-use str0m::net::Receive;
 use uuid::Uuid;
 
 use super::event::Event;
 use super::identity::Identity;
 use super::incoming::Progress;
+use super::interface::NetworkInterface;
+use super::lanes::Lanes;
 use super::outbox::Outbox;
 use super::output::Output;
-use super::path::is_dtls;
 use super::retry::Retry;
 use super::session::{Session, SessionOutput};
 use super::signal::Signal;
 use super::snapshot::{PeerSnapshot, PeerState};
 use super::tally::{self, Tally};
-use super::transport::{Transport, TransportError};
+use super::transport::{Pair, Transport, TransportError};
+use crate::config::HandoverSettings;
 
 /// A session that is not proven by then is given up. Four round trips of the slowest satellite
 /// link, with a lost datagram in each phase.
 const SETUP_TIME: Duration = Duration::from_secs(15);
 
+/// How long a session outlives its last path. A rover in a tunnel comes back to it with all that
+/// was under way; one that was switched off would return as another instance anyway.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(300);
+
 /// How long the rover with the larger id waits for an offer before it asks for one, and how often
 /// it may be heard when it asks.
 const OFFER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Local addresses, and what is known of the interfaces behind them.
+pub(super) type Interfaces = BTreeMap<SocketAddr, NetworkInterface>;
+
+/// What a peer finds at this rover.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) settings: &'a HandoverSettings,
+    pub(super) interfaces: &'a Interfaces,
+}
 
 /// What the signaling server says of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +111,11 @@ impl Peer {
         &mut self,
         instance: Uuid,
         signal: Signal,
-        identity: &Identity,
-        addresses: &[SocketAddr],
+        scene: Scene<'_>,
         now: Instant,
         out: &mut Vec<Output>,
     ) {
+        let identity = scene.identity;
         // A signal can overtake the news of the peer's restart.
         self.handle_joined(instance, now);
         match signal {
@@ -107,27 +123,32 @@ impl Peer {
                 log::debug!("offer passed over: peer={}: this rover offers", self.id);
             }
             Signal::Offer(offer) => {
-                let made = Transport::answer(&identity.certificate, addresses, &offer, now);
-                if let Some(answer) = self.begin(made, instance, now) {
+                let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
+                let made = Transport::answer(&identity.certificate, &addresses, &offer, now);
+                if let Some(answer) = self.begin(made, instance, scene, now) {
                     out.push(self.signal(Signal::Answer(answer)));
                 }
             }
             Signal::Answer(answer) => {
                 let Some(pending) = &mut self.pending else { return };
-                if let Err(error) = pending.transport.handle_answer(&answer) {
+                let taken = pending.lanes.transport_mut().handle_answer(&answer);
+                pending.lanes.take_descriptions(now);
+                if let Err(error) = taken {
                     self.give_up(error.to_string(), now);
                 }
             }
             Signal::Candidate(candidate) => {
                 for session in self.pending.iter_mut().chain(&mut self.session) {
-                    if session.peer_instance == instance
-                        && let Err(error) = session.transport.handle_candidate(&candidate)
-                    {
+                    if session.peer_instance != instance {
+                        continue;
+                    }
+                    if let Err(error) = session.lanes.transport_mut().handle_candidate(&candidate) {
                         log::debug!(
                             "candidate passed over: peer={}: {error}: {candidate}",
                             self.id
                         );
                     }
+                    session.lanes.take_descriptions(now);
                 }
             }
             Signal::RestartRequest => {
@@ -135,7 +156,7 @@ impl Peer {
                 let busy = self.pending.as_ref().is_some_and(recent)
                     || self.session.as_ref().is_some_and(recent);
                 if self.offers(identity) && !busy && now >= self.retry.due() {
-                    self.try_to_offer(identity, addresses, now, out);
+                    self.try_to_offer(scene, now, out);
                 }
             }
             Signal::Hangup(reason) => {
@@ -154,60 +175,53 @@ impl Peer {
         }
     }
 
-    /// A local address came or went.
-    pub(super) fn handle_address(
+    /// The local addresses, and what is known of the interfaces behind them.
+    pub(super) fn handle_interfaces(
         &mut self,
-        address: SocketAddr,
-        added: bool,
+        interfaces: &Interfaces,
+        former: &Interfaces,
+        now: Instant,
         out: &mut Vec<Output>,
     ) {
-        let mut told = None;
+        let mut told = Vec::new();
         for session in self.pending.iter_mut().chain(&mut self.session) {
-            if added {
-                told = session.transport.add_local_address(address).or(told);
-            } else {
-                session.transport.remove_local_address(address);
+            let transport = session.lanes.transport_mut();
+            for gone in former.keys().filter(|address| !interfaces.contains_key(address)) {
+                transport.remove_local_address(*gone);
             }
+            for new in interfaces.keys().filter(|address| !former.contains_key(address)) {
+                told.extend(transport.add_local_address(*new));
+            }
+            session.lanes.handle_interfaces(interfaces, now);
         }
-        out.extend(told.map(|candidate| self.signal(Signal::Candidate(candidate))));
+        told.dedup();
+        out.extend(told.into_iter().map(|candidate| self.signal(Signal::Candidate(candidate))));
     }
 
-    /// Gives a datagram to the session it belongs to; hands it back if it belongs to none. The
-    /// newer session comes first: both can use the same addresses, and only the newer one would
-    /// not be told apart by them.
-    pub(super) fn handle_datagram<'a>(
-        &mut self,
-        receive: Receive<'a>,
-        datagram: &[u8],
-        now: Instant,
-    ) -> Option<Receive<'a>> {
-        let pair = (receive.destination, receive.source);
-        let input = Input::Receive(now, receive);
+    /// Gives a datagram to the session it belongs to; `false` if it belongs to none. The newer
+    /// session comes first: both can use the same addresses, and only the newer one would not be
+    /// told apart by them.
+    pub(super) fn handle_datagram(&mut self, pair: Pair, datagram: &[u8], now: Instant) -> bool {
         let mut sessions: Vec<_> = self.pending.iter_mut().chain(&mut self.session).collect();
-        let by_ice = sessions.iter().position(|session| session.transport.accepts(&input));
-        // The peer may begin DTLS on a path that it has checked and this side not yet. Lost, that
-        // datagram would cost a second; and DTLS proves by itself where it belongs.
-        let by_path = || {
-            let knows = |session: &&mut Session| session.transport.paths.was_used_by_peer(pair);
-            sessions.iter().position(knows).filter(|_| is_dtls(datagram))
-        };
-        let session = by_ice.or_else(by_path).map(|index| sessions.swap_remove(index));
-        let Input::Receive(_, receive) = input else { return None };
-        let Some(session) = session else { return Some(receive) };
-        session.transport.handle_datagram(receive, datagram, now);
-        None
+        let by_what_is_known =
+            sessions.iter().position(|session| session.lanes.accepts(pair, datagram, now));
+        let by_path =
+            || sessions.iter().position(|session| session.lanes.may_accept(pair, datagram));
+        let Some(index) = by_what_is_known.or_else(by_path) else { return false };
+        sessions.swap_remove(index).lanes.handle_datagram(pair, datagram, now);
+        true
     }
 
     /// Lets time pass.
-    pub(super) fn handle_timeout(
-        &mut self,
-        identity: &Identity,
-        addresses: &[SocketAddr],
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn handle_timeout(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
+        let identity = scene.identity;
         for session in self.pending.iter_mut().chain(&mut self.session) {
-            session.transport.handle_timeout(now);
+            session.lanes.handle_timeout(now);
+        }
+        let outage =
+            self.session.as_ref().and_then(|session| session.lanes.multipath().outage_since());
+        if outage.is_some_and(|since| now >= since + OUTAGE_PATIENCE) {
+            self.end(format!("no path for {} s", OUTAGE_PATIENCE.as_secs()), out);
         }
         let overdue = |session: &Session| now >= session.started + SETUP_TIME;
         if self.pending.as_ref().is_some_and(overdue) {
@@ -216,7 +230,7 @@ impl Peer {
         }
         if self.attempt_due(identity).is_some_and(|due| now >= due) {
             if self.offers(identity) {
-                self.try_to_offer(identity, addresses, now, out);
+                self.try_to_offer(scene, now, out);
             } else {
                 out.push(self.signal(Signal::RestartRequest));
                 self.retry.pause(now, OFFER_PATIENCE);
@@ -250,7 +264,7 @@ impl Peer {
                     return None;
                 }
                 SessionOutput::Refused(reason) => {
-                    out.extend(pending.transport.close(now).into_iter().map(Output::Transmit));
+                    out.extend(pending.lanes.close(now).into_iter().map(Output::Transmit));
                     self.refuse(reason, now, out);
                     return None;
                 }
@@ -293,7 +307,7 @@ impl Peer {
         self.pending = None;
         self.presence = None;
         if let Some(mut session) = self.session.take() {
-            out.extend(session.transport.close(now).into_iter().map(Output::Transmit));
+            out.extend(session.lanes.close(now).into_iter().map(Output::Transmit));
         }
     }
 
@@ -315,16 +329,11 @@ impl Peer {
         Some(self.retry.due().max(presence.since + OFFER_PATIENCE))
     }
 
-    fn try_to_offer(
-        &mut self,
-        identity: &Identity,
-        addresses: &[SocketAddr],
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) {
+    fn try_to_offer(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
         let Some(presence) = self.presence else { return };
-        let made = Transport::offer(&identity.certificate, addresses, now);
-        if let Some(offer) = self.begin(made, presence.instance, now) {
+        let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
+        let made = Transport::offer(&scene.identity.certificate, &addresses, now);
+        if let Some(offer) = self.begin(made, presence.instance, scene, now) {
             self.retry.pause(now, Duration::ZERO);
             out.push(self.signal(Signal::Offer(offer)));
         }
@@ -335,6 +344,7 @@ impl Peer {
         &mut self,
         made: Result<(Transport, String), TransportError>,
         instance: Uuid,
+        scene: Scene<'_>,
         now: Instant,
     ) -> Option<String> {
         let (transport, description) = match made {
@@ -345,7 +355,9 @@ impl Peer {
             }
         };
         log::debug!("session being made: peer={} instance={instance}", self.id);
-        self.pending = Some(Session::new(&self.id, instance, transport, now));
+        let is_offerer = self.offers(scene.identity);
+        let lanes = Lanes::new(&self.id, transport, is_offerer, scene, now);
+        self.pending = Some(Session::new(&self.id, instance, lanes, now));
         Some(description)
     }
 
@@ -406,31 +418,32 @@ impl Peer {
         let tally = self.tally.clone();
         let tally = session.map_or_else(|| tally.clone(), |session| tally.clone().with(session));
         let state = match (&self.session, &self.pending) {
-            (Some(_), _) => PeerState::Connected,
+            (Some(session), _) => session.lanes.multipath().state(),
             (None, Some(_)) => PeerState::Connecting,
             (None, None) => PeerState::Down,
         };
-        let paths = session.map(|session| &session.transport.paths);
+        let multipath = session.map(|session| session.lanes.multipath());
         PeerSnapshot {
             peer: self.id.clone(),
             state,
             authenticated: session.is_some_and(|session| session.authenticated),
             reason: self.reason.clone(),
             connected_since: session.and_then(|session| session.proven_since),
-            time_since_received: paths.map_or(f64::NAN, |paths| paths.time_since_received(now)),
+            time_since_received: multipath
+                .map_or(f64::NAN, |multipath| multipath.time_since_received(now)),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             messages_sent: tally.messages_sent,
             messages_received: tally.messages_received,
             messages_dropped: tally.messages_dropped,
-            datagrams_sent: 0,
-            datagrams_repaired: 0,
-            bytes_first: 0,
-            bytes_duplicated: 0,
-            handovers: 0,
+            datagrams_sent: tally.datagrams_sent,
+            datagrams_repaired: tally.datagrams_repaired,
+            bytes_first: tally.bytes_first,
+            bytes_duplicated: tally.bytes_duplicated,
+            handovers: tally.handovers,
             buffered_bytes: session.map_or(0, |session| session.outgoing.waiting() as u64),
             routes: session.map(|session| tally::routes(session, outbox)).unwrap_or_default(),
-            paths: paths.map(|paths| paths.snapshot(now)).unwrap_or_default(),
+            paths: multipath.map(|multipath| multipath.snapshot(now)).unwrap_or_default(),
         }
     }
 }

@@ -9,12 +9,12 @@ use super::control::{Control, Hello, PROTOCOL_VERSION};
 use super::event::{Event, IncomingMessage};
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
+use super::lanes::{Lane, Lanes, LanesOutput};
 use super::outbox::{Numbered, Offered, Outbox};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
-use super::transport::{Transport, TransportOutput};
 use crate::config::Delivery;
 use crate::wire::Fragment;
 
@@ -38,29 +38,29 @@ pub(super) struct Session {
     peer: String,
     /// The peer's instance, as signaling named it; its hello has to name the same.
     pub(super) peer_instance: Uuid,
-    pub(super) transport: Transport,
+    pub(super) lanes: Lanes,
     pub(super) started: Instant,
     pub(super) proven_since: Option<Instant>,
     /// Did the peer prove the fleet key? `false` too where none is configured.
     pub(super) authenticated: bool,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    /// A fragment that SCTP had no room for.
-    stalled: Option<(Delivery, Vec<u8>)>,
+    /// A fragment that SCTP had no room for, by lane.
+    stalled: [Option<(Delivery, Vec<u8>)>; Lane::ALL.len()],
 }
 
 impl Session {
-    pub(super) fn new(peer: &str, peer_instance: Uuid, transport: Transport, now: Instant) -> Self {
+    pub(super) fn new(peer: &str, peer_instance: Uuid, lanes: Lanes, now: Instant) -> Self {
         Self {
             peer: peer.to_owned(),
             peer_instance,
-            transport,
+            lanes,
             started: now,
             proven_since: None,
             authenticated: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
-            stalled: None,
+            stalled: [None, None],
         }
     }
 
@@ -119,55 +119,63 @@ impl Session {
         now: Instant,
     ) -> SessionOutput {
         loop {
-            match self.transport.poll(now) {
-                TransportOutput::Timeout(at) => {
+            match self.lanes.poll(now) {
+                LanesOutput::Timeout(at) => {
                     if !self.write_next(identity.epoch, now) {
                         return SessionOutput::Timeout(at);
                     }
                 }
-                TransportOutput::Transmit(transmit) => {
+                LanesOutput::Transmit(transmit) => {
                     return SessionOutput::PutOut(Output::Transmit(transmit));
                 }
-                TransportOutput::Opened => self.send_hello(identity),
-                TransportOutput::Control(bytes) => {
+                LanesOutput::Opened => self.send_hello(identity),
+                LanesOutput::Control(bytes) => {
                     if let Some(output) =
                         self.handle_control(&bytes, identity, outbox, progress, now)
                     {
                         return output;
                     }
                 }
-                TransportOutput::Fragment(bytes) => {
+                LanesOutput::Fragment(bytes) => {
                     if let Some(message) = self.handle_fragment(&bytes, progress) {
                         return SessionOutput::PutOut(Output::Deliver(message));
                     }
                 }
-                TransportOutput::Ended(reason) => return SessionOutput::Ended(reason),
+                LanesOutput::Handover(report) => return put_out(Event::Handover(report)),
+                LanesOutput::Say(control) => self.send(&control),
+                LanesOutput::Ended(reason) => return SessionOutput::Ended(reason),
             }
         }
     }
 
-    /// Hands the next fragment to SCTP; `false` if there is none or no room for it.
+    /// Hands the next fragment of each lane to SCTP; `false` if there is none or no room for any.
     fn write_next(&mut self, epoch: u32, now: Instant) -> bool {
-        let next = self.stalled.take().or_else(|| self.outgoing.next_fragment(epoch, now));
-        let Some((delivery, fragment)) = next else { return false };
-        let written = self.transport.write_fragment(delivery, &fragment);
-        if !written {
-            self.stalled = Some((delivery, fragment));
+        let mut is_any_written = false;
+        for lane in Lane::ALL {
+            let stalled = &mut self.stalled[lane as usize];
+            let next = stalled.take().or_else(|| self.outgoing.next_fragment(lane, epoch, now));
+            let Some((delivery, fragment)) = next else { continue };
+            if self.lanes.write_fragment(lane, delivery, &fragment) {
+                is_any_written = true;
+            } else {
+                *stalled = Some((delivery, fragment));
+            }
         }
-        written
+        is_any_written
     }
 
     fn send(&mut self, control: &Control) {
         match serde_json::to_string(control) {
-            Ok(text) => self.transport.send_control(text),
+            Ok(text) => self.lanes.transport_mut().send_control(text),
             Err(error) => log::error!("control message not sent: peer={}: {error}", self.peer),
         }
     }
 
     fn send_hello(&mut self, identity: &Identity) {
         let proof = identity.fleet_key.as_ref().and_then(|key| {
+            let transport = self.lanes.transport_mut();
             let (local, (remote, _)) =
-                (self.transport.local_fingerprint(), self.transport.remote_fingerprint()?);
+                (transport.local_fingerprint(), transport.remote_fingerprint()?);
             let (own, peer) = self.parties(identity, &local, &remote);
             Some(proof::prove(key, &own, &peer))
         });
@@ -177,6 +185,7 @@ impl Session {
             instance: identity.instance,
             epoch: identity.epoch,
             proof,
+            frames: self.lanes.share(),
         }));
     }
 
@@ -239,6 +248,22 @@ impl Session {
                 .incoming
                 .withdraw(id)
                 .then(|| put_out(Event::RouteClosed { peer: self.peer.clone(), id })),
+            Control::FramesReady => {
+                self.lanes.handle_frames_ready(now);
+                None
+            }
+            Control::Lane { generation, offer } => {
+                self.lanes.handle_lane(generation, &offer, now);
+                None
+            }
+            Control::AddressAdded { address } => {
+                self.lanes.handle_peer_address(address, true, now);
+                None
+            }
+            Control::AddressRemoved { address } => {
+                self.lanes.handle_peer_address(address, false, now);
+                None
+            }
             Control::Hello(_) | Control::Unknown => None,
         }
     }
@@ -259,6 +284,7 @@ impl Session {
         }
         self.proven_since = Some(now);
         self.authenticated = identity.fleet_key.is_some();
+        self.lanes.handle_share(hello.frames.as_deref());
         progress.enter(hello.epoch);
         for (id, offered) in outbox.topics() {
             if offered.route.peers.admits(&self.peer) {
@@ -279,8 +305,9 @@ impl Session {
         if hello.rover_id != self.peer || hello.instance != self.peer_instance {
             return Err(format!("it says it is {}, which signaling did not", hello.rover_id));
         }
-        let local = self.transport.local_fingerprint();
-        let Some((remote, shown)) = self.transport.remote_fingerprint() else {
+        let transport = self.lanes.transport_mut();
+        let local = transport.local_fingerprint();
+        let Some((remote, shown)) = transport.remote_fingerprint() else {
             return Err("it has no certificate".to_owned());
         };
         if let Some(pinned) = identity.peer_fingerprints.get(&self.peer)

@@ -14,17 +14,29 @@ pub(super) struct Tally {
     pub(super) messages_sent: u64,
     pub(super) messages_received: u64,
     pub(super) messages_dropped: u64,
+    pub(super) datagrams_sent: u64,
+    pub(super) datagrams_repaired: u64,
+    pub(super) bytes_first: u64,
+    pub(super) bytes_duplicated: u64,
+    pub(super) handovers: u32,
 }
 
 impl Tally {
     /// With the counters of a session added.
     pub(super) fn with(mut self, session: &Session) -> Self {
-        let (sent, received) = session.transport.paths.bytes();
+        let (sent, received) = session.lanes.multipath().bytes();
         self.bytes_sent += sent;
         self.bytes_received += received;
+        let multipath = session.lanes.multipath();
+        let counters = multipath.counters();
+        self.datagrams_sent += counters.datagrams;
+        self.datagrams_repaired += counters.repaired;
+        self.bytes_first += counters.bytes_first;
+        self.bytes_duplicated += counters.bytes_duplicated;
+        self.handovers += multipath.handovers();
         for (_, topic) in session.outgoing.topics() {
             self.messages_sent += topic.messages;
-            self.messages_dropped += topic.dropped();
+            self.messages_dropped += topic.dropped() + topic.dropped_expired;
         }
         for (_, topic) in session.incoming.topics() {
             self.messages_received += topic.messages;
@@ -54,7 +66,7 @@ fn sent(outgoing: &Outgoing, outbox: &Outbox) -> impl Iterator<Item = RouteSnaps
             remark,
             messages: topic.messages,
             bytes: topic.bytes,
-            dropped_expired: 0,
+            dropped_expired: topic.dropped_expired,
             dropped_queue: topic.dropped(),
             dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
         }

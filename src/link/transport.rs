@@ -5,17 +5,20 @@
 //! nothing of rovers, topics or proofs; [`super::session`] does.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::Fingerprint;
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
+use str0m::{
+    Candidate, CandidateKind as CandidateKindOfIce, IceConnectionState, Input, Rtc, RtcConfig,
+};
 
+use super::multipath::Credentials;
 use super::output::Transmit;
-use super::path::{Pair, Paths};
+use super::snapshot::CandidateKind;
 use crate::config::Delivery;
 
 /// Candidates that a peer may name, as many as a rover with four radios has, twice over.
@@ -32,14 +35,19 @@ const MAX_EARLY: usize = 16;
 /// Bytes that may be in flight, all channels together. SCTP does not pace: it sends what it may at
 /// once, and a receiver with the socket buffer that Linux grants by default (212,992 B, some 90
 /// datagrams as the kernel counts them) loses what is beyond. Half of str0m's default fits.
-const MAX_IN_FLIGHT: usize = 64 * 1024;
+pub(super) const MAX_IN_FLIGHT: usize = 64 * 1024;
 
-/// How often str0m reports the round trip of its selected pair.
-const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Checks of a pair without an answer after which ICE gives it up. They are 3 s apart at last.
+const MAX_CHECK_RETRANSMITS: usize = 60;
 
 /// Control messages that may wait for the peer: what it takes to answer all the routes that a
 /// peer may offer while all of ours are offered.
 const MAX_UNSENT_CONTROL: usize = 3 * super::incoming::MAX_ROUTES;
+
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// A local and a remote address.
+pub(super) type Pair = (SocketAddr, SocketAddr);
 
 /// Why a session could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -96,11 +104,18 @@ pub(super) struct Transport {
     is_control_open: bool,
     opened_told: bool,
     remote_candidates: usize,
+    /// Addresses that the peer has named, to be taken.
+    candidates: Vec<(SocketAddr, CandidateKind)>,
     unsent_control: VecDeque<String>,
     /// What came before DTLS was up, with its path.
     early: VecDeque<(Pair, Vec<u8>)>,
     ended: Option<String>,
-    pub(super) paths: Paths,
+    /// By which the last datagram came: str0m wants one with each, and does not look at it for DTLS.
+    pair: Pair,
+    /// Both sides' ICE credentials, once both descriptions are known.
+    credentials: Option<Credentials>,
+    /// Does something else watch the paths, so that ICE need not?
+    is_watched: bool,
 }
 
 impl Transport {
@@ -127,13 +142,14 @@ impl Transport {
         offer: &str,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
-        let (offer, candidates) = split_candidates(offer);
-        let offer = SdpOffer::from_sdp_string(&offer)
+        let (remote, candidates) = split_candidates(offer);
+        let offer = SdpOffer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
         let mut rtc = new_rtc(certificate, addresses, now);
         let answer = rtc.sdp_api().accept_offer(offer)?;
         let channels = channel_configs().map(|config| rtc.direct_api().create_data_channel(config));
         let mut session = Self::new(rtc, None, channels);
+        session.set_credentials(&remote, false);
         session.add_remote_candidates(&candidates);
         Ok((session, answer.to_sdp_string()))
     }
@@ -153,17 +169,21 @@ impl Transport {
             unsent_control: VecDeque::new(),
             early: VecDeque::new(),
             ended: None,
-            paths: Paths::default(),
+            pair: (UNKNOWN, UNKNOWN),
+            candidates: Vec::new(),
+            credentials: None,
+            is_watched: false,
         }
     }
 
     /// Takes the answer to our offer.
     pub(super) fn handle_answer(&mut self, answer: &str) -> Result<(), TransportError> {
         let Some(pending) = self.offer.take() else { return Ok(()) };
-        let (answer, candidates) = split_candidates(answer);
-        let answer = SdpAnswer::from_sdp_string(&answer)
+        let (remote, candidates) = split_candidates(answer);
+        let answer = SdpAnswer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.set_credentials(&remote, true);
         self.add_remote_candidates(&candidates);
         Ok(())
     }
@@ -196,6 +216,7 @@ impl Transport {
             return Err(format!("{address} is no unicast address of a peer"));
         }
         self.remote_candidates += 1;
+        self.candidates.push((address, kind_of(&candidate)));
         self.rtc.add_remote_candidate(candidate);
         Ok(())
     }
@@ -206,6 +227,41 @@ impl Transport {
                 log::debug!("candidate passed over: {error}: {text}");
             }
         }
+    }
+
+    /// From now on something else watches the paths: ICE may lose hope.
+    pub(super) fn set_watched(&mut self) {
+        self.is_watched = true;
+    }
+
+    /// Takes the addresses that the peer has named since the last call.
+    pub(super) fn take_candidates(&mut self) -> Vec<(SocketAddr, CandidateKind)> {
+        std::mem::take(&mut self.candidates)
+    }
+
+    /// Takes the ICE credentials of both sides, when they are known.
+    pub(super) fn take_credentials(&mut self) -> Option<Credentials> {
+        self.credentials.take()
+    }
+
+    fn set_credentials(&mut self, remote: &str, is_controlling: bool) {
+        let value = |name: &str| {
+            remote
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(|text| text.trim().to_owned())
+        };
+        let (Some(ufrag), Some(password)) = (value("a=ice-ufrag:"), value("a=ice-pwd:")) else {
+            return;
+        };
+        self.credentials = Some(Credentials {
+            local_ufrag: self.rtc.direct_api().local_ice_credentials().ufrag,
+            remote_ufrag: ufrag,
+            remote_password: password,
+            is_controlling,
+            // As random as the credentials are.
+            tie_breaker: value_of(&self.rtc.direct_api().local_ice_credentials().pass),
+        });
     }
 
     /// SHA-256 of our certificate.
@@ -227,15 +283,28 @@ impl Transport {
 
     /// Takes a datagram that came by `pair`. To be followed by [`Transport::poll`] until it says
     /// `Timeout`.
-    pub(super) fn handle_datagram(&mut self, receive: Receive<'_>, datagram: &[u8], now: Instant) {
-        let pair = (receive.destination, receive.source);
-        self.paths.handle_received(now, pair, datagram.len());
+    pub(super) fn handle_datagram(&mut self, pair: Pair, datagram: &[u8], now: Instant) {
         let is_early = !self.is_connected && datagram.first() == Some(&DTLS_APPLICATION_DATA);
         if is_early && self.early.len() < MAX_EARLY {
             self.early.push_back((pair, datagram.to_vec()));
             return;
         }
-        self.handle_input(Input::Receive(now, receive));
+        self.receive(pair, datagram, now);
+    }
+
+    /// Takes a DTLS datagram that came in a frame, by whatever path. To be followed by
+    /// [`Transport::poll`] until it says `Timeout`.
+    pub(super) fn handle_unframed(&mut self, datagram: &[u8], now: Instant) {
+        if is_dtls(datagram) {
+            self.receive(self.pair, datagram, now);
+        }
+    }
+
+    fn receive(&mut self, pair: Pair, datagram: &[u8], now: Instant) {
+        self.pair = pair;
+        if let Ok(receive) = Receive::new(Protocol::Udp, pair.1, pair.0, datagram) {
+            self.handle_input(Input::Receive(now, receive));
+        }
     }
 
     /// Lets time pass. To be followed by [`Transport::poll`] until it says `Timeout`.
@@ -254,10 +323,8 @@ impl Transport {
         if !self.is_connected {
             return false;
         }
-        let Some(((local, remote), datagram)) = self.early.pop_front() else { return false };
-        if let Ok(receive) = Receive::new(Protocol::Udp, remote, local, &datagram) {
-            self.handle_input(Input::Receive(now, receive));
-        }
+        let Some((pair, datagram)) = self.early.pop_front() else { return false };
+        self.receive(pair, &datagram, now);
         true
     }
 
@@ -338,7 +405,6 @@ impl Transport {
                         destination: transmit.destination,
                         contents: transmit.contents.into(),
                     };
-                    self.paths.handle_sent(&transmit);
                     return TransportOutput::Transmit(transmit);
                 }
                 Ok(str0m::Output::Event(event)) => {
@@ -370,16 +436,12 @@ impl Transport {
                 return Some(TransportOutput::Control(data.data));
             }
             str0m::Event::ChannelData(data) => return Some(TransportOutput::Fragment(data.data)),
-            str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+            str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected)
+                if !self.is_watched =>
+            {
                 self.ended = Some("no path answers".to_owned());
             }
             str0m::Event::Closed => self.ended = Some("the peer closed the session".to_owned()),
-            str0m::Event::PeerStats(statistics) => {
-                let pair = statistics.selected_candidate_pair;
-                if let Some(time) = pair.and_then(|pair| pair.current_round_trip_time) {
-                    self.paths.handle_round_trip(time);
-                }
-            }
             _ => {}
         }
         None
@@ -391,9 +453,10 @@ fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) ->
         .clear_codecs()
         .set_dtls_cert(certificate.clone())
         .set_snap_enabled(true)
-        .set_sctp_max_buffered_amount(MAX_IN_FLIGHT)
-        .set_stats_interval(Some(STATISTICS_INTERVAL))
-        .build(now);
+        .set_sctp_max_buffered_amount(MAX_IN_FLIGHT);
+    // Standby paths stay warm through an outage; the agent's arithmetic ends at some 120.
+    rtc.set_max_stun_retransmits(MAX_CHECK_RETRANSMITS);
+    let mut rtc = rtc.build(now);
     for address in addresses {
         match Candidate::host(*address, "udp") {
             Ok(candidate) => {
@@ -405,8 +468,26 @@ fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) ->
     rtc
 }
 
+/// Is it a DTLS datagram, by its first byte (RFC 7983)?
+pub(super) fn is_dtls(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| (20..64).contains(first))
+}
+
+fn value_of(text: &str) -> u64 {
+    text.bytes().fold(0, |value, byte| value.wrapping_mul(131).wrapping_add(byte.into()))
+}
+
+fn kind_of(candidate: &Candidate) -> CandidateKind {
+    match candidate.kind() {
+        CandidateKindOfIce::Host => CandidateKind::Host,
+        CandidateKindOfIce::PeerReflexive => CandidateKind::PeerReflexive,
+        CandidateKindOfIce::ServerReflexive => CandidateKind::ServerReflexive,
+        CandidateKindOfIce::Relayed => CandidateKind::Relay,
+    }
+}
+
 /// The channels, with ids that both sides know, so that none has to be opened on the wire.
-fn channel_configs() -> [ChannelConfig; 3] {
+pub(super) fn channel_configs() -> [ChannelConfig; 3] {
     let channel = |id, label: &str, ordered| ChannelConfig {
         label: label.to_owned(),
         ordered,
@@ -428,7 +509,7 @@ fn split_candidates(description: &str) -> (String, Vec<String>) {
 
 /// May a peer ask us to send there? What is sent before it answers is STUN only, but even that is
 /// not to be multiplied by a network.
-fn may_be_sent_to(address: SocketAddr) -> bool {
+pub(super) fn may_be_sent_to(address: SocketAddr) -> bool {
     let unicast = match address.ip() {
         IpAddr::V4(ip) => !(ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified()),
         IpAddr::V6(ip) => !(ip.is_multicast() || ip.is_unspecified()),

@@ -217,7 +217,7 @@ impl Driver {
     fn take_from_application(&mut self) {
         let (commands, taken) = self.application.drain();
         for command in commands {
-            self.fleet.handle_command(command);
+            self.fleet.handle_command(command, Instant::now());
         }
         for taken in taken {
             self.fleet.handle_message(taken.message, taken.at);

@@ -242,6 +242,10 @@ fn a_rover_that_stops_in_order_is_missed_at_once() {
 fn a_rover_that_dies_is_missed_and_taken_back_when_it_returns() {
     let mut world = connected_pair();
     world.kill("b");
+    world.run_until("a notices", |world| world.snapshot("a", "b").state == PeerState::Outage);
+    // It may come back with all it had; a session is given up after five minutes only.
+    world.run(Duration::from_secs(270));
+    assert!(world.is_connected("a", "b"));
     world.run_until("a misses b", |world| !world.is_connected("a", "b"));
     world.start("b", &Setup::default());
     world.run_until("a and b connect again", both_connected);

@@ -147,6 +147,7 @@ fn a_late_joiner_gets_the_kept_sample_and_a_reconnect_does_not_repeat_it() {
     world.run_until("the sample arrives", |world| !world.delivered("b").is_empty());
     // A new session between the same two instances.
     world.cut(true);
+    world.run(Duration::from_secs(270));
     world.run_until("the session is lost", |world| !world.is_connected("b", "a"));
     world.cut(false);
     world.run_until("they connect again", |world| world.is_connected("b", "a"));

@@ -210,7 +210,7 @@ impl World {
             history,
         };
         let command = Command::OfferRoute { id: RouteId(number), route };
-        self.rovers.get_mut(id).unwrap().fleet.handle_command(command);
+        self.rovers.get_mut(id).unwrap().fleet.handle_command(command, self.now);
         self.drain(id);
     }
 
@@ -223,7 +223,7 @@ impl World {
     }
 
     pub(crate) fn command(&mut self, id: &str, command: Command) {
-        self.rovers.get_mut(id).unwrap().fleet.handle_command(command);
+        self.rovers.get_mut(id).unwrap().fleet.handle_command(command, self.now);
         self.drain(id);
     }
 
@@ -393,7 +393,7 @@ impl World {
                             Ok(IncomingLimits { queue: QueueLimits::default(), max_message_size })
                         },
                     );
-                    rover.fleet.handle_command(Command::AnswerRoute { peer, id, answer });
+                    rover.fleet.handle_command(Command::AnswerRoute { peer, id, answer }, self.now);
                 }
                 Output::Event(event) => rover.events.push(event),
                 Output::IncomingOpened { .. } => {}

@@ -1,0 +1,186 @@
+//! Connectivity checks: STUN Binding requests (RFC 8489) of our own beside those of ICE, and what
+//! the answers to either tell. Any ICE peer answers them.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use str0m::ice::{StunMessage, TransId};
+
+/// Credentials of both sides, as the session descriptions name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::link) struct Credentials {
+    pub(in crate::link) local_ufrag: String,
+    pub(in crate::link) remote_ufrag: String,
+    pub(in crate::link) remote_password: String,
+    /// Our role.
+    pub(in crate::link) is_controlling: bool,
+    pub(in crate::link) tie_breaker: u64,
+}
+
+/// Requests of one path whose answers are awaited. Older ones are given up.
+const MAX_AWAITED: usize = 16;
+
+/// Priority that a request of ours names: that of a peer-reflexive candidate (RFC 8445 §5.1.2.1),
+/// below all that ICE itself names.
+const PRIORITY: u32 = 110 << 24;
+
+const REQUEST: [u8; 2] = [0x00, 0x01];
+const SUCCESS: [u8; 2] = [0x01, 0x01];
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const HEADER_LEN: usize = 20;
+const MAX_REQUEST_LEN: usize = 512;
+
+/// What joins a request and its answer.
+pub(super) type Transaction = [u8; 12];
+
+/// A STUN message, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stun {
+    /// A Binding request.
+    Request(Transaction),
+    /// A Binding success response.
+    Success(Transaction),
+    /// Another one.
+    Other,
+}
+
+/// Is it STUN, and which? By its header alone; nothing is verified.
+pub(super) fn stun(datagram: &[u8]) -> Option<Stun> {
+    let head = datagram.first_chunk::<HEADER_LEN>()?;
+    if head[0] > 3 || head[4..8] != COOKIE {
+        return None;
+    }
+    let mut transaction = [0; 12];
+    transaction.copy_from_slice(&head[8..]);
+    Some(match [head[0], head[1]] {
+        REQUEST => Stun::Request(transaction),
+        SUCCESS => Stun::Success(transaction),
+        _ => Stun::Other,
+    })
+}
+
+/// The requests that left on one path.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    /// With the moment of sending, and whether it is ours and not that of ICE.
+    awaited: VecDeque<(Transaction, Instant, bool)>,
+}
+
+impl Checks {
+    /// Makes a request.
+    pub(super) fn request(&mut self, credentials: &Credentials, now: Instant) -> Option<Vec<u8>> {
+        let username = format!("{}:{}", credentials.remote_ufrag, credentials.local_ufrag);
+        let message = StunMessage::binding_request(
+            &username,
+            TransId::new(),
+            credentials.is_controlling,
+            credentials.tie_breaker,
+            PRIORITY,
+            false,
+        );
+        let mut bytes = vec![0; MAX_REQUEST_LEN];
+        let password = credentials.remote_password.as_bytes();
+        let length = message.to_bytes(Some(password), &mut bytes, sha1_hmac).ok()?;
+        bytes.truncate(length);
+        if let Some(Stun::Request(transaction)) = stun(&bytes) {
+            self.note(transaction, now, true);
+        }
+        Some(bytes)
+    }
+
+    /// Notes a request of ICE that leaves.
+    pub(super) fn handle_request_of_ice(&mut self, transaction: Transaction, now: Instant) {
+        // ICE sends some again under the same transaction; the answer is to the first then.
+        if self.awaited.iter().all(|(awaited, _, _)| *awaited != transaction) {
+            self.note(transaction, now, false);
+        }
+    }
+
+    /// Was a request of this transaction sent here, and was it ours?
+    pub(super) fn is_awaited(&self, transaction: Transaction) -> Option<bool> {
+        let found = self.awaited.iter().find(|(awaited, _, _)| *awaited == transaction);
+        found.map(|(_, _, is_ours)| *is_ours)
+    }
+
+    /// Takes an answer; returns when the request left, if the peer made it.
+    pub(super) fn handle_success(
+        &mut self,
+        transaction: Transaction,
+        datagram: &[u8],
+        credentials: &Credentials,
+    ) -> Option<Instant> {
+        let index = self.awaited.iter().position(|(awaited, _, _)| *awaited == transaction)?;
+        let message = StunMessage::parse(datagram).ok()?;
+        if !message.verify(credentials.remote_password.as_bytes(), sha1_hmac) {
+            return None;
+        }
+        // ICE wants the answers to its own requests too, and repeats them.
+        self.awaited.remove(index).map(|(_, sent, _)| sent)
+    }
+
+    fn note(&mut self, transaction: Transaction, now: Instant, is_ours: bool) {
+        if self.awaited.len() == MAX_AWAITED {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back((transaction, now, is_ours));
+    }
+}
+
+fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+    str0m::crypto::from_feature_flags().sha1_hmac_provider.sha1_hmac(key, parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials() -> Credentials {
+        Credentials {
+            local_ufrag: "here".to_owned(),
+            remote_ufrag: "there".to_owned(),
+            remote_password: "0123456789012345678901".to_owned(),
+            is_controlling: true,
+            tie_breaker: 1,
+        }
+    }
+
+    fn answer(request: &[u8], password: &str) -> Vec<u8> {
+        let parsed = StunMessage::parse(request).expect("we made it");
+        let address = "10.0.0.1:5".parse().expect("an address");
+        let mut bytes = vec![0; MAX_REQUEST_LEN];
+        let reply = StunMessage::binding_reply(parsed.trans_id(), address);
+        let length =
+            reply.to_bytes(Some(password.as_bytes()), &mut bytes, sha1_hmac).expect("fits");
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn the_answer_of_the_peer_is_taken_once() {
+        let (mut checks, now) = (Checks::default(), Instant::now());
+        let request = checks.request(&credentials(), now).expect("fits");
+        let reply = answer(&request, &credentials().remote_password);
+        let Some(Stun::Success(transaction)) = stun(&reply) else { panic!("not an answer") };
+        assert_eq!(checks.is_awaited(transaction), Some(true));
+        assert_eq!(checks.handle_success(transaction, &reply, &credentials()), Some(now));
+        assert_eq!(checks.handle_success(transaction, &reply, &credentials()), None);
+    }
+
+    #[test]
+    fn an_answer_that_the_peer_did_not_make_changes_nothing() {
+        let (mut checks, now) = (Checks::default(), Instant::now());
+        let request = checks.request(&credentials(), now).expect("fits");
+        let forged = answer(&request, "guessed");
+        let Some(Stun::Success(transaction)) = stun(&forged) else { panic!("not an answer") };
+        assert_eq!(checks.handle_success(transaction, &forged, &credentials()), None);
+        assert_eq!(checks.is_awaited(transaction), Some(true));
+        assert_eq!(checks.is_awaited([0; 12]), None);
+    }
+
+    #[test]
+    fn what_is_not_stun_is_told_by_its_header() {
+        assert_eq!(stun(&[0; 19]), None);
+        assert_eq!(stun(&[0; 20]), None, "no cookie");
+        assert_eq!(stun(&[22; 40]), None, "DTLS");
+    }
+}

@@ -1,0 +1,439 @@
+//! All paths of one session and what crosses them: between the sessions' DTLS datagrams and the
+//! sockets.
+//!
+//! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
+//! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
+//! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
+//! again elsewhere; `receive` takes frames apart; `decide` does what time brings.
+
+mod assess;
+mod check;
+mod decide;
+mod estimate;
+mod lane;
+mod path;
+mod receive;
+mod seal;
+mod select;
+mod send;
+mod show;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub(super) use check::Credentials;
+pub(super) use seal::{FrameKeys, Share};
+pub(super) use show::Counters;
+
+use self::check::{Stun, stun};
+use self::lane::{LaneReceiver, LaneSender};
+use self::path::{Inbound, Name, Path};
+use super::interface::NetworkInterface;
+use super::output::Transmit;
+use super::report::{Handover, HandoverReason};
+use super::snapshot::CandidateKind;
+use super::transport::Pair;
+use crate::config::HandoverSettings;
+
+/// Paths of a session: 16 remote candidates on 4 local addresses. A peer that sends from ever new
+/// addresses gets no more.
+const MAX_PATHS: usize = 64;
+
+/// Remote addresses that a peer may name.
+const MAX_REMOTES: usize = 16;
+
+/// The lane of urgent topics and of control messages. Others come and go.
+pub(super) const EXPRESS: u8 = 0;
+
+/// What is ready for the network or the application.
+#[derive(Debug)]
+pub(super) enum Ready {
+    /// A datagram for the network.
+    Transmit(Transmit),
+    /// Data took another path.
+    Handover(Box<Handover>),
+}
+
+/// What there is to do once nothing is ready.
+#[derive(Debug)]
+pub(super) enum MultipathOutput {
+    /// Nothing more to do before this moment.
+    Timeout(Instant),
+    /// A DTLS datagram for the session of this lane.
+    Datagram {
+        /// The lane.
+        lane: u8,
+        /// The next in order.
+        datagram: Vec<u8>,
+    },
+}
+
+/// What became of a datagram from the network.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It was for us, or it is to be passed over.
+    Here,
+    /// ICE or DTLS has to see it.
+    PassOn,
+}
+
+/// One lane, both ways.
+#[derive(Debug, Default)]
+struct Lane {
+    sender: LaneSender,
+    receiver: LaneReceiver,
+}
+
+/// A handover whose first frame on the new path is not confirmed yet.
+#[derive(Debug, Clone)]
+struct Pending {
+    report: Handover,
+    started: Instant,
+    /// The new path, and the first number on it that counts.
+    path: u16,
+    number: u64,
+}
+
+/// All paths of one session.
+pub(super) struct Multipath {
+    peer: String,
+    settings: HandoverSettings,
+    interfaces: BTreeMap<SocketAddr, NetworkInterface>,
+    remotes: BTreeMap<SocketAddr, CandidateKind>,
+    paths: BTreeMap<u16, Path>,
+    by_pair: BTreeMap<Pair, u16>,
+    next_path: u16,
+    credentials: Option<Credentials>,
+
+    /// There once both sides have shown their share.
+    keys: Option<FrameKeys>,
+    /// May frames be sent: has the peer said that it reads them?
+    is_framing: bool,
+    /// When the first frame of the peer's came.
+    framed_since: Option<Instant>,
+    started: Instant,
+    inbound: BTreeMap<u16, Inbound>,
+    lanes: BTreeMap<u8, Lane>,
+
+    selected: Option<u16>,
+    /// Interface that a person asked for.
+    wanted: Option<String>,
+    /// An advantage of another path that has to last: the path, why, since when.
+    advantage: Option<(u16, HandoverReason, Instant)>,
+    pending: Option<Pending>,
+    /// Since when no path carries anything.
+    outage_since: Option<Instant>,
+    handovers: u32,
+
+    /// To be sent again, in order.
+    repeats: VecDeque<Name>,
+    repeats_from: Instant,
+    /// Second copies: when, what, on which path.
+    copies: VecDeque<(Instant, Name, u16)>,
+    /// When the next datagram may have to be sent again for want of an acknowledgement.
+    probe_due: Option<Instant>,
+    ack_due: Option<Instant>,
+    last_ack: Instant,
+    unacknowledged: u32,
+    last_data: Option<Instant>,
+    last_received: Option<Instant>,
+    longest_gap: Duration,
+    /// When the caller was asked to come back: if it comes much later, silence was its own.
+    asked_for: Instant,
+
+    counters: Counters,
+    repeated_at_handover: u64,
+    out: VecDeque<Ready>,
+}
+
+impl Multipath {
+    pub(super) fn new(
+        peer: &str,
+        settings: HandoverSettings,
+        interfaces: &BTreeMap<SocketAddr, NetworkInterface>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            settings,
+            interfaces: interfaces.clone(),
+            remotes: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            by_pair: BTreeMap::new(),
+            next_path: 0,
+            credentials: None,
+            keys: None,
+            is_framing: false,
+            framed_since: None,
+            started: now,
+            inbound: BTreeMap::new(),
+            lanes: BTreeMap::from([(EXPRESS, Lane::default())]),
+            selected: None,
+            wanted: None,
+            advantage: None,
+            pending: None,
+            outage_since: None,
+            handovers: 0,
+            repeats: VecDeque::new(),
+            repeats_from: now,
+            copies: VecDeque::new(),
+            probe_due: None,
+            ack_due: None,
+            last_ack: now,
+            unacknowledged: 0,
+            last_data: None,
+            last_received: None,
+            longest_gap: Duration::ZERO,
+            asked_for: now,
+            counters: Counters::default(),
+            repeated_at_handover: 0,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes what both session descriptions say.
+    pub(super) fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+    }
+
+    /// From now on frames of the peer's are read.
+    pub(super) fn set_keys(&mut self, keys: FrameKeys) {
+        self.keys.get_or_insert(keys);
+    }
+
+    /// From now on frames are sent: the peer reads them.
+    pub(super) fn start_framing(&mut self, now: Instant) {
+        if self.keys.is_some() && !self.is_framing {
+            self.is_framing = true;
+            self.started = now;
+            for path in self.paths.values_mut() {
+                path.silent_from = now;
+            }
+            self.decide(now);
+        }
+    }
+
+    /// Do datagrams travel in frames?
+    pub(super) fn is_framing(&self) -> bool {
+        self.is_framing
+    }
+
+    /// A lane begins anew, with nothing in it.
+    pub(super) fn open_lane(&mut self, lane: u8) {
+        self.lanes.insert(lane, Lane::default());
+    }
+
+    /// A lane is over.
+    pub(super) fn close_lane(&mut self, lane: u8) {
+        self.lanes.remove(&lane);
+    }
+
+    /// Bytes of a lane that the peer has not acknowledged.
+    pub(super) fn unacknowledged(&self, lane: u8) -> usize {
+        self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes())
+    }
+
+    /// Send by this interface while one of its paths carries; `None` gives the choice back.
+    pub(super) fn want(&mut self, interface: Option<String>, now: Instant) {
+        self.wanted = interface;
+        self.decide(now);
+    }
+
+    /// The local addresses, and what is known of the interfaces behind them.
+    pub(super) fn handle_interfaces(
+        &mut self,
+        interfaces: &BTreeMap<SocketAddr, NetworkInterface>,
+        now: Instant,
+    ) {
+        self.interfaces.clone_from(interfaces);
+        self.make_paths(now);
+        self.update_ends(now);
+        self.decide(now);
+    }
+
+    /// The peer can be reached at this address, or so it says.
+    pub(super) fn add_remote(&mut self, address: SocketAddr, kind: CandidateKind, now: Instant) {
+        if self.remotes.len() < MAX_REMOTES || self.remotes.contains_key(&address) {
+            self.remotes.insert(address, kind);
+            self.make_paths(now);
+            self.update_ends(now);
+            self.decide(now);
+        }
+    }
+
+    /// The peer can no longer be reached at this address: it says so itself.
+    pub(super) fn remove_remote(&mut self, address: SocketAddr, now: Instant) {
+        if self.remotes.remove(&address).is_some() {
+            self.update_ends(now);
+            self.decide(now);
+        }
+    }
+
+    /// Takes a datagram from the network. Anything may arrive here.
+    pub(super) fn handle_datagram(&mut self, pair: Pair, datagram: &[u8], now: Instant) -> Taken {
+        self.notice_own_silence(now);
+        match stun(datagram) {
+            Some(Stun::Success(transaction)) => {
+                self.count_received(pair, datagram, now);
+                return self.handle_answer(pair, transaction, datagram, now);
+            }
+            Some(Stun::Request(_) | Stun::Other) => {
+                self.count_received(pair, datagram, now);
+                return Taken::PassOn;
+            }
+            None => {}
+        }
+        if datagram.first() == Some(&crate::wire::FRAME_MARK) {
+            self.handle_frame(pair, datagram, now);
+            return Taken::Here;
+        }
+        self.count_received(pair, datagram, now);
+        if self.framed_since.is_some_and(|since| now > since + RAW_GRACE) {
+            return Taken::Here;
+        }
+        Taken::PassOn
+    }
+
+    /// Is this datagram one of this session's, by what only we know?
+    pub(super) fn knows(&self, pair: Pair, datagram: &[u8]) -> bool {
+        if let Some(Stun::Success(transaction)) = stun(datagram) {
+            return self
+                .path(pair)
+                .is_some_and(|path| path.checks.is_awaited(transaction).is_some());
+        }
+        self.is_frame_of_this_session(datagram)
+    }
+
+    /// Has anything that belongs to this session come by this pair?
+    pub(super) fn was_used_by_peer(&self, pair: Pair) -> bool {
+        self.path(pair).is_some_and(|path| path.last_heard.is_some())
+    }
+
+    /// Lets time pass.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.notice_own_silence(now);
+        self.check(now);
+        self.decide(now);
+        self.send_what_is_due(now);
+    }
+
+    /// What is ready for the network or the application.
+    pub(super) fn take_ready(&mut self) -> Option<Ready> {
+        self.out.pop_front()
+    }
+
+    /// Local addresses with a carrier.
+    pub(super) fn usable_addresses(&self) -> BTreeSet<SocketAddr> {
+        let usable = self.interfaces.iter().filter(|(_, interface)| interface.carrier);
+        usable.map(|(address, _)| *address).collect()
+    }
+
+    /// The next thing to do, once nothing is ready.
+    pub(super) fn poll(&mut self, now: Instant) -> MultipathOutput {
+        for (lane, state) in &mut self.lanes {
+            if let Some(datagram) = state.receiver.pop() {
+                return MultipathOutput::Datagram { lane: *lane, datagram };
+            }
+        }
+        let at = self.deadline(now);
+        self.asked_for = at;
+        MultipathOutput::Timeout(at)
+    }
+
+    /// Puts a datagram out.
+    fn transmit(&mut self, path: u16, contents: Vec<u8>) {
+        let Some(path) = self.paths.get_mut(&path) else { return };
+        path.bytes_sent += contents.len() as u64;
+        let (source, destination) = path.pair;
+        self.out.push_back(Ready::Transmit(Transmit { source, destination, contents }));
+    }
+
+    fn path(&self, pair: Pair) -> Option<&Path> {
+        self.paths.get(self.by_pair.get(&pair)?)
+    }
+
+    fn path_mut(&mut self, pair: Pair) -> Option<&mut Path> {
+        self.paths.get_mut(self.by_pair.get(&pair)?)
+    }
+
+    /// Pairs each local address with each remote one.
+    fn make_paths(&mut self, now: Instant) {
+        let remotes: Vec<_> =
+            self.remotes.iter().map(|(address, kind)| (*address, *kind)).collect();
+        let locals: Vec<_> = self.interfaces.keys().copied().collect();
+        for (remote, kind) in remotes {
+            for local in &locals {
+                self.make_path((*local, remote), kind, now);
+            }
+        }
+    }
+
+    /// Makes a path of a pair, if there is none and room for one.
+    fn make_path(&mut self, pair: Pair, remote_kind: CandidateKind, now: Instant) {
+        let fits = pair.0.is_ipv4() == pair.1.is_ipv4();
+        let Some(interface) = self.interfaces.get(&pair.0).filter(|_| fits) else { return };
+        if self.by_pair.contains_key(&pair) {
+            return;
+        }
+        if self.paths.len() >= MAX_PATHS {
+            // One whose end has gone gives way.
+            let gone =
+                self.paths.values().find(|path| !path.is_up && Some(path.id) != self.selected);
+            let Some((id, gone)) = gone.map(|path| (path.id, path.pair)) else { return };
+            self.paths.remove(&id);
+            self.by_pair.remove(&gone);
+        }
+        let id = self.next_path;
+        let Some(next) = id.checked_add(1) else { return };
+        self.next_path = next;
+        let mut path = Path::new(id, pair, interface.clone(), now);
+        path.remote_candidate = remote_kind;
+        path.is_up = interface.carrier;
+        self.paths.insert(id, path);
+        self.by_pair.insert(pair, id);
+    }
+
+    /// Notes which paths have both their ends.
+    fn update_ends(&mut self, now: Instant) {
+        for path in self.paths.values_mut() {
+            let interface = self.interfaces.get(&path.pair.0);
+            if let Some(interface) = interface {
+                path.interface.clone_from(interface);
+            }
+            let is_up = interface.is_some_and(|interface| interface.carrier)
+                && self.remotes.contains_key(&path.pair.1);
+            if is_up && !path.is_up {
+                path.silent_from = now;
+                path.check_due = now;
+                path.checks_sent = 0;
+            }
+            path.is_up = is_up;
+        }
+    }
+
+    fn count_received(&mut self, pair: Pair, datagram: &[u8], now: Instant) {
+        if let Some(path) = self.path_mut(pair) {
+            path.bytes_received += datagram.len() as u64;
+            path.last_heard = Some(now);
+        }
+    }
+
+    /// A caller that comes much later than asked has let answers wait: what was silent meanwhile
+    /// is not the paths' fault.
+    fn notice_own_silence(&mut self, now: Instant) {
+        if now > self.asked_for + LATE {
+            for path in self.paths.values_mut() {
+                path.silent_from = now;
+            }
+        }
+        self.asked_for = self.asked_for.max(now);
+    }
+}
+
+/// A caller may be late by so much without a path being given the benefit of the doubt.
+const LATE: Duration = Duration::from_millis(25);
+
+/// DTLS without a frame is still taken for so long after the first frame of the peer's: it may have
+/// been overtaken. Later it can only be someone else's.
+const RAW_GRACE: Duration = Duration::from_secs(2);

@@ -1,0 +1,173 @@
+//! What comes from the network: answers to checks, and frames taken apart.
+
+use std::time::Instant;
+
+use super::check::Transaction;
+use super::lane::{Arrival, Copy};
+use super::path::{Inbound, Name, Path};
+use super::{Multipath, Taken};
+use crate::link::snapshot::CandidateKind;
+use crate::link::transport::Pair;
+use crate::wire::{FrameHeader, PathReport, Section, Sections};
+
+/// Frames after which the sender is told what came, even if nothing is missing.
+const ACK_EVERY: u32 = 8;
+
+/// Paths of the peer's numbering that are known.
+const MAX_INBOUND: usize = 256;
+
+impl Multipath {
+    /// Takes the answer to a check.
+    pub(super) fn handle_answer(
+        &mut self,
+        pair: Pair,
+        transaction: Transaction,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Taken {
+        let Some(credentials) = self.credentials.clone() else { return Taken::PassOn };
+        let Some(path) = self.path_mut(pair) else { return Taken::PassOn };
+        let Some(is_ours) = path.checks.is_awaited(transaction) else { return Taken::PassOn };
+        if let Some(sent) = path.checks.handle_success(transaction, datagram, &credentials) {
+            let was_validated = path.is_validated;
+            path.handle_check_answered(sent, now);
+            if !was_validated {
+                path.silent_from = now;
+                let superseded = path.supersedes.take();
+                let (id, interface) = (path.id, path.interface.name.clone());
+                log::debug!("path answers: peer={} path={id} interface={interface}", self.peer);
+                if let Some(former) = superseded {
+                    self.remove_remote(former, now);
+                }
+                self.decide(now);
+            }
+        }
+        if is_ours { Taken::Here } else { Taken::PassOn }
+    }
+
+    pub(super) fn is_frame_of_this_session(&self, datagram: &[u8]) -> bool {
+        let Some(keys) = &self.keys else { return false };
+        FrameHeader::decode(datagram)
+            .is_ok_and(|(header, _)| header.session == keys.incoming.session())
+    }
+
+    /// Takes a frame. Nothing changes unless the peer made it and it is new.
+    pub(super) fn handle_frame(&mut self, pair: Pair, frame: &[u8], now: Instant) {
+        let Some(keys) = &self.keys else { return };
+        let Ok((header, sections)) = FrameHeader::decode(frame) else {
+            self.counters.rejected += 1;
+            return;
+        };
+        let is_known = self.inbound.contains_key(&header.path) || self.inbound.len() < MAX_INBOUND;
+        if !is_known
+            || header.session != keys.incoming.session()
+            || !keys.incoming.is_genuine(&header, frame)
+            || sections.clone().any(|section| section.is_err())
+        {
+            self.counters.rejected += 1;
+            return;
+        }
+        let inbound = self.inbound.entry(header.path).or_insert_with(|| Inbound::new(pair, now));
+        if !inbound.window.take(header.number) {
+            self.counters.rejected += 1;
+            return;
+        }
+        let former = inbound.pair;
+        inbound.handle(pair, header.number, header.sent, now);
+        let moved = inbound.pair != former;
+        self.framed_since.get_or_insert(now);
+        if let Some(last) = self.last_received.replace(now) {
+            self.longest_gap = self.longest_gap.max(now.saturating_duration_since(last));
+        }
+        if moved {
+            self.handle_moved(former, pair, now);
+        }
+        self.make_path(pair, CandidateKind::PeerReflexive, now);
+        self.count_received(pair, frame, now);
+        self.handle_sections(pair, sections, now);
+        if header.wants_answer {
+            self.answer(pair, now);
+        }
+    }
+
+    /// The peer sends one of its paths from another address: a NAT between us may have changed it,
+    /// or someone sends on what he overheard. The former address goes once the new one answers.
+    fn handle_moved(&mut self, former: Pair, pair: Pair, now: Instant) {
+        if former.0 != pair.0 || self.path(pair).is_some_and(Path::is_usable) {
+            return;
+        }
+        log::debug!(
+            "peer sends from another address: peer={} from={} to={}",
+            self.peer,
+            former.1,
+            pair.1
+        );
+        self.add_remote(pair.1, CandidateKind::PeerReflexive, now);
+        if let Some(path) = self.path_mut(pair) {
+            path.supersedes = Some(former.1);
+            path.check_due = now;
+        }
+    }
+
+    fn handle_sections(&mut self, pair: Pair, sections: Sections<'_>, now: Instant) {
+        let mut reports: Vec<PathReport> = Vec::new();
+        let mut is_ack_urgent = false;
+        for section in sections.flatten() {
+            match section {
+                Section::Ack { lane, next, bits } => {
+                    if let Some(lane) = self.lanes.get_mut(&lane) {
+                        lane.sender.handle_ack(next, bits);
+                    }
+                }
+                Section::Data { lane, sequence, datagram } => {
+                    // One that has not begun here yet is not acknowledged, and so sent again.
+                    let Some(lane) = self.lanes.get_mut(&lane) else { continue };
+                    self.last_data = Some(now);
+                    match lane.receiver.handle(sequence, datagram) {
+                        Arrival::InOrder => {}
+                        Arrival::Early => is_ack_urgent = true,
+                        Arrival::Duplicate => self.counters.duplicates_received += 1,
+                        Arrival::Refused => continue,
+                    }
+                    self.unacknowledged += 1;
+                    is_ack_urgent |= lane.receiver.has_gap();
+                }
+                Section::Report(report) => reports.push(report),
+            }
+        }
+        if self.unacknowledged > 0 {
+            let is_urgent = is_ack_urgent || self.unacknowledged >= ACK_EVERY;
+            self.plan_ack(is_urgent, now);
+        }
+        self.handle_reports(pair, &reports, now);
+    }
+
+    fn handle_reports(&mut self, pair: Pair, reports: &[PathReport], now: Instant) {
+        let mut lost = Vec::new();
+        for report in reports {
+            let Some(path) = self.paths.get_mut(&report.path) else { continue };
+            path.handle_report(report, path.pair == pair, now, &mut lost);
+        }
+        for (name, copy) in lost {
+            self.handle_lost(name, copy);
+        }
+        if !reports.is_empty() {
+            self.decide(now);
+            self.send_repeats(now);
+        }
+    }
+
+    /// A frame did not arrive: what it carried is sent again, unless it came otherwise or a later
+    /// copy may still be on its way.
+    fn handle_lost(&mut self, name: Name, copy: Copy) {
+        let Some(lane) = self.lanes.get(&name.lane) else { return };
+        let Some((newest, _)) = lane.sender.get(name.sequence).and_then(|entry| entry.copy) else {
+            return;
+        };
+        let is_hopeful = newest != copy
+            && self.paths.get(&newest.path).is_some_and(|path| !self.is_silent(path));
+        if !is_hopeful {
+            self.plan_repeat(name);
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! What leaves: datagrams in frames, again where they were lost, twice where that is worth it.
+
+use std::time::{Duration, Instant};
+
+use super::assess::normal_confirmation;
+use super::check::{Stun, stun};
+use super::lane::Copy;
+use super::path::{MAX_CARRIED, Name, Path};
+use super::select::{self, Choosable};
+use super::{EXPRESS, Multipath, Ready};
+use crate::config::Duplicate;
+use crate::link::output::Transmit;
+use crate::link::snapshot::{CandidateKind, PathState};
+use crate::wire::{
+    ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_LEN, REPORT_LEN, Section,
+    TAG_LEN,
+};
+
+/// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
+const COPY_SPACING: Duration = Duration::from_millis(2);
+
+/// Datagrams that are sent again at once, and how often so many: 16 every 2 ms are 70 Mbit/s.
+const REPEATS_AT_ONCE: usize = 16;
+const REPEATS_SPACING: Duration = Duration::from_millis(2);
+
+/// Beyond the normal confirmation, and longer with each try: when a datagram is sent again for
+/// want of an acknowledgement.
+const PROBE_MARGIN: Duration = Duration::from_millis(30);
+const PROBE_GROWTH: f64 = 1.25;
+const PROBE_TRIES: u32 = 10;
+
+/// Loss from which urgent datagrams carry along what was sent just before them, and from which
+/// what is sent again is sent twice.
+const SHOWS_LOSS: f64 = 0.005;
+const SHOWS_MUCH_LOSS: f64 = 0.05;
+
+/// A frame that carries others along has so many bytes at most: they are to cost little.
+const MAX_ALONG: usize = 700;
+
+/// Least time between two acknowledgements that are asked for at once.
+const ACK_SPACING: Duration = Duration::from_millis(1);
+
+impl Multipath {
+    /// Takes a datagram of the express session, as it comes from ICE and DTLS.
+    pub(in crate::link) fn handle_transmit(&mut self, transmit: Transmit, now: Instant) {
+        let pair = (transmit.source, transmit.destination);
+        if let Some(message) = stun(&transmit.contents) {
+            match message {
+                Stun::Request(transaction) => {
+                    self.make_path(pair, CandidateKind::Unknown, now);
+                    if let Some(path) = self.path_mut(pair) {
+                        path.checks.handle_request_of_ice(transaction, now);
+                    }
+                }
+                // ICE answers what the peer has signed: the peer is there.
+                Stun::Success(_) => self.add_remote(pair.1, CandidateKind::PeerReflexive, now),
+                Stun::Other => {}
+            }
+            self.transmit_raw(transmit);
+            return;
+        }
+        if self.is_framing {
+            self.send(EXPRESS, transmit.contents, now);
+        } else {
+            self.selected = self.by_pair.get(&pair).copied();
+            self.transmit_raw(transmit);
+        }
+    }
+
+    fn transmit_raw(&mut self, transmit: Transmit) {
+        if let Some(path) = self.path_mut((transmit.source, transmit.destination)) {
+            path.bytes_sent += transmit.contents.len() as u64;
+        }
+        self.out.push_back(Ready::Transmit(transmit));
+    }
+
+    /// Sends a datagram of a lane, now or when a path carries again.
+    pub(in crate::link) fn send(&mut self, lane: u8, datagram: Vec<u8>, now: Instant) {
+        let Some(state) = self.lanes.get_mut(&lane) else { return };
+        let length = datagram.len() as u64;
+        let Some(sequence) = state.sender.push(datagram) else {
+            self.counters.refused += 1;
+            return;
+        };
+        self.counters.datagrams += 1;
+        self.counters.bytes_first += length;
+        self.last_data = Some(now);
+        let name = Name { lane, sequence };
+        let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
+        let carried = self.with_earlier(name, path);
+        self.send_data(path, &carried, now);
+        if lane != EXPRESS || !self.is_duplicating() {
+            return;
+        }
+        match self.alternative(path) {
+            Some(other) => {
+                self.counters.bytes_duplicated += length;
+                self.send_data(other, &[name], now);
+                // The copy on the selected path tells sooner what became of it.
+                self.note_copy(name, path, now);
+            }
+            None if self.settings.duplicate == Duplicate::Always => {
+                self.copies.push_back((now + COPY_SPACING, name, path));
+            }
+            None => {}
+        }
+    }
+
+    /// The datagram, and those of its lane before it that may be lost, if the path shows loss.
+    fn with_earlier(&mut self, name: Name, path: u16) -> Vec<Name> {
+        let mut carried = vec![name];
+        let loss = self.paths.get(&path).and_then(|path| path.loss_sent.ratio()).unwrap_or(0.0);
+        if name.lane != EXPRESS || loss < SHOWS_LOSS || self.settings.duplicate == Duplicate::Off {
+            return carried;
+        }
+        let Some(lane) = self.lanes.get(&name.lane) else { return carried };
+        let mut size = FRAME_HEADER_LEN + TAG_LEN;
+        for (sequence, entry) in lane.sender.iter().rev().take(MAX_CARRIED) {
+            size += DATA_OVERHEAD + entry.datagram.len();
+            if sequence != name.sequence && size <= MAX_ALONG {
+                carried.push(Name { lane: name.lane, sequence });
+                self.counters.bytes_duplicated += entry.datagram.len() as u64;
+            }
+        }
+        carried
+    }
+
+    /// Puts datagrams into a frame and sends it; what is acknowledged already is left out.
+    pub(super) fn send_data(&mut self, path: u16, names: &[Name], now: Instant) {
+        let frame_number = self.send_frame(path, names, false, now);
+        let (Some(number), Some(first)) = (frame_number, names.first()) else { return };
+        self.note_copy_as(*first, Copy { path, number }, now);
+    }
+
+    fn note_copy(&mut self, name: Name, path: u16, now: Instant) {
+        let Some(number) = self.paths.get(&path).map(|path| path.last_number) else { return };
+        self.note_copy_as(name, Copy { path, number }, now);
+    }
+
+    fn note_copy_as(&mut self, name: Name, copy: Copy, now: Instant) {
+        let probe_time = self.probe_time(copy.path);
+        let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
+        let Some(entry) = lane.sender.get_mut(name.sequence) else { return };
+        entry.copy = Some((copy, now));
+        entry.is_due = false;
+        let due = now + grown(probe_time, entry.tries);
+        self.probe_due = Some(self.probe_due.map_or(due, |at| at.min(due)));
+    }
+
+    /// Builds a frame, seals it and sends it; returns its number.
+    fn send_frame(
+        &mut self,
+        path_id: u16,
+        names: &[Name],
+        wants_answer: bool,
+        now: Instant,
+    ) -> Option<u64> {
+        let path = self.paths.get_mut(&path_id)?;
+        let keys = self.keys.as_ref()?;
+        let number = path.next_number();
+        let header = FrameHeader {
+            wants_answer,
+            session: keys.outgoing.session(),
+            path: path_id,
+            number,
+            sent: now.saturating_duration_since(self.started).as_micros() as u32,
+        };
+        let mut frame = Vec::with_capacity(MAX_FRAME_LEN);
+        header.encode(&mut frame);
+        let mut carried = [None; MAX_CARRIED];
+        for (slot, name) in carried.iter_mut().zip(names) {
+            let lane = self.lanes.get(&name.lane);
+            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
+                continue;
+            };
+            let section = Section::Data {
+                lane: name.lane,
+                sequence: name.sequence,
+                datagram: &entry.datagram,
+            };
+            section.encode(&mut frame);
+            *slot = Some(*name);
+        }
+        let is_eliciting = wants_answer || carried[0].is_some();
+        path.handle_sent(number, is_eliciting, carried, now);
+        self.add_acknowledgements(&mut frame, now);
+        let keys = self.keys.as_ref()?;
+        keys.outgoing.seal(&header, &mut frame);
+        self.transmit(path_id, frame);
+        Some(number)
+    }
+
+    /// Adds what came, as far as there is room: first the lanes, for a report means that what it
+    /// covers and no lane acknowledges is lost.
+    fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, now: Instant) {
+        let room = MAX_FRAME_LEN - TAG_LEN;
+        let acks: Vec<_> = self.lanes.iter().map(|(id, lane)| (*id, lane.receiver.ack())).collect();
+        let size: usize = acks.iter().map(|(_, (_, bits))| ACK_OVERHEAD + bits.len()).sum();
+        if frame.len() + size > room {
+            return;
+        }
+        for (lane, (next, bits)) in &acks {
+            Section::Ack { lane: *lane, next: *next, bits }.encode(frame);
+        }
+        let mut inbound: Vec<_> = self.inbound.iter().collect();
+        inbound.sort_by_key(|(_, inbound)| std::cmp::Reverse(inbound.highest_at));
+        for (path, inbound) in inbound {
+            if frame.len() + REPORT_LEN > room {
+                return;
+            }
+            Section::Report(inbound.report(*path, now)).encode(frame);
+        }
+        self.ack_due = None;
+        self.unacknowledged = 0;
+        self.last_ack = now;
+    }
+
+    /// Sends a frame that the peer answers at once, with what is oldest if nothing else carries it.
+    pub(super) fn probe(&mut self, path: u16, with_oldest: bool, now: Instant) {
+        let mut carried = Vec::new();
+        if with_oldest {
+            let oldest = self.lanes.iter().filter_map(|(lane, state)| {
+                let (sequence, entry) = state.sender.iter().next()?;
+                Some((Name { lane: *lane, sequence }, entry.datagram.len()))
+            });
+            let mut size = 0;
+            for (name, length) in oldest {
+                size += DATA_OVERHEAD + length;
+                if size <= MAX_ALONG && carried.len() < MAX_CARRIED {
+                    carried.push(name);
+                    self.counters.bytes_duplicated += length as u64;
+                }
+            }
+        }
+        self.send_frame(path, &carried, true, now);
+    }
+
+    /// Answers a frame that asks for it, on the path by which it came.
+    pub(super) fn answer(&mut self, pair: crate::link::transport::Pair, now: Instant) {
+        let same = self.path(pair).filter(|path| path.is_usable()).map(|path| path.id);
+        if let Some(path) = same.or(self.selected)
+            && self.is_framing
+        {
+            self.send_frame(path, &[], false, now);
+        }
+    }
+
+    /// Plans when the peer is told what came.
+    pub(super) fn plan_ack(&mut self, is_urgent: bool, now: Instant) {
+        let due = if is_urgent {
+            (self.last_ack + ACK_SPACING).max(now)
+        } else {
+            now + super::assess::ACK_DELAY
+        };
+        self.ack_due = Some(self.ack_due.map_or(due, |at| at.min(due)));
+    }
+
+    /// Tells the peer what came: by the selected path, and by all while that one is in doubt.
+    pub(super) fn acknowledge(&mut self, now: Instant) {
+        self.ack_due = None;
+        self.unacknowledged = 0;
+        if !self.is_framing {
+            return;
+        }
+        let selected = self.selected.filter(|path| self.is_alive(*path));
+        let is_sure = selected
+            .and_then(|path| self.paths.get(&path))
+            .is_some_and(|path| path.state == PathState::Good && !self.is_silent(path));
+        if let (true, Some(path)) = (is_sure, selected) {
+            self.send_frame(path, &[], false, now);
+            return;
+        }
+        let all: Vec<_> =
+            self.paths.values().filter(|path| path.is_usable()).map(|path| path.id).collect();
+        for path in all {
+            self.send_frame(path, &[], false, now);
+        }
+    }
+
+    /// Plans to send a datagram again.
+    pub(super) fn plan_repeat(&mut self, name: Name) {
+        let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
+        let Some(entry) = lane.sender.get_mut(name.sequence).filter(|entry| !entry.is_due) else {
+            return;
+        };
+        entry.is_due = true;
+        self.repeats.push_back(name);
+    }
+
+    /// Plans to send all that is unacknowledged again; on one path's behalf, or all of it.
+    pub(super) fn plan_repeats_of(&mut self, path: Option<u16>) {
+        let names: Vec<_> = self
+            .lanes
+            .iter()
+            .flat_map(|(lane, state)| {
+                state.sender.iter().map(|(sequence, entry)| (*lane, sequence, entry.copy))
+            })
+            .filter(|(_, _, copy)| {
+                path.is_none() || copy.is_none_or(|(copy, _)| Some(copy.path) == path)
+            })
+            .map(|(lane, sequence, _)| Name { lane, sequence })
+            .collect();
+        for name in names {
+            self.plan_repeat(name);
+        }
+    }
+
+    /// Sends again what is planned, no faster than a narrow link can take.
+    pub(super) fn send_repeats(&mut self, now: Instant) {
+        if now < self.repeats_from || self.repeats.is_empty() {
+            return;
+        }
+        let mut left = REPEATS_AT_ONCE;
+        while left > 0 {
+            let Some(name) = self.repeats.pop_front() else { return };
+            let lane = self.lanes.get(&name.lane);
+            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
+                continue;
+            };
+            let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
+            let length = entry.datagram.len() as u64;
+            let Some(path) = self.path_for_repeat(former) else {
+                self.repeats.push_front(name);
+                return;
+            };
+            left -= 1;
+            if former.is_some() {
+                self.counters.repaired += 1;
+                self.counters.bytes_duplicated += length;
+            }
+            if let Some(lane) = self.lanes.get_mut(&name.lane)
+                && let Some(entry) = lane.sender.get_mut(name.sequence)
+            {
+                entry.tries = (tries + 1).min(PROBE_TRIES);
+            }
+            self.send_data(path, &[name], now);
+            let loss = self.paths.get(&path).and_then(|path| path.loss_sent.ratio());
+            if tries > 0 || loss.is_some_and(|loss| loss >= SHOWS_MUCH_LOSS) {
+                let other = self.alternative(path).unwrap_or(path);
+                self.copies.push_back((now + COPY_SPACING, name, other));
+            }
+        }
+        self.repeats_from = now + REPEATS_SPACING;
+    }
+
+    /// Sends the second copies whose time has come.
+    pub(super) fn send_copies(&mut self, now: Instant) {
+        while let Some((at, name, path)) = self.copies.front().copied()
+            && at <= now
+        {
+            self.copies.pop_front();
+            let lane = self.lanes.get(&name.lane);
+            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
+                continue;
+            };
+            self.counters.bytes_duplicated += entry.datagram.len() as u64;
+            self.send_data(path, &[name], now);
+        }
+    }
+
+    /// Plans to send again what should have been acknowledged by now.
+    pub(super) fn probe_unacknowledged(&mut self, now: Instant) {
+        if self.probe_due.is_none_or(|due| due > now) {
+            return;
+        }
+        let (mut next, mut overdue) = (None::<Instant>, Vec::new());
+        for (lane, state) in &self.lanes {
+            for (sequence, entry) in state.sender.iter().filter(|(_, entry)| !entry.is_due) {
+                let Some((copy, at)) = entry.copy else { continue };
+                let due = at + grown(self.probe_time(copy.path), entry.tries);
+                if due <= now {
+                    overdue.push(Name { lane: *lane, sequence });
+                } else {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                }
+            }
+        }
+        self.probe_due = next;
+        for name in overdue {
+            self.plan_repeat(name);
+        }
+    }
+
+    fn probe_time(&self, path: u16) -> Duration {
+        const UNKNOWN: Duration = Duration::from_millis(250);
+        self.paths.get(&path).map_or(UNKNOWN, normal_confirmation) + PROBE_MARGIN
+    }
+
+    /// Where to send again what was sent on a path before: by the best one that is not in doubt.
+    fn path_for_repeat(&self, former: Option<u16>) -> Option<u16> {
+        let choosable = self.choosable();
+        let ranked = select::ranked(&choosable, self.settings.max_loss_ratio);
+        let is_in_doubt = |id: &u16| self.paths.get(id).is_some_and(|path| self.is_silent(path));
+        let best = ranked.iter().find(|id| !is_in_doubt(id));
+        // Where all are in doubt, another one than before is worth trying.
+        best.or_else(|| ranked.iter().find(|id| Some(**id) != former)).or(ranked.first()).copied()
+    }
+
+    /// The best path besides one.
+    pub(super) fn alternative(&self, path: u16) -> Option<u16> {
+        let ranked = select::ranked(&self.choosable(), self.settings.max_loss_ratio);
+        ranked.into_iter().find(|id| *id != path)
+    }
+
+    /// Is the express lane sent twice now?
+    pub(super) fn is_duplicating(&self) -> bool {
+        match self.settings.duplicate {
+            Duplicate::Off => false,
+            Duplicate::Always => true,
+            Duplicate::OnSuspect => {
+                let selected = self.selected.and_then(|path| self.paths.get(&path));
+                self.pending.is_some()
+                    || selected
+                        .is_some_and(|path| path.state != PathState::Good || self.is_silent(path))
+            }
+        }
+    }
+
+    pub(super) fn is_alive(&self, path: u16) -> bool {
+        self.paths.get(&path).is_some_and(|path| {
+            matches!(path.state, PathState::Good | PathState::Suspect | PathState::Probation)
+        })
+    }
+
+    /// Does a path confirm nothing though it should?
+    pub(super) fn is_silent(&self, path: &Path) -> bool {
+        path.state == PathState::Dead || (path.state == PathState::Suspect && path.is_silent)
+    }
+
+    /// The paths as the choice sees them.
+    pub(super) fn choosable(&self) -> Vec<Choosable> {
+        let now = self.asked_for;
+        self.paths
+            .values()
+            .filter(|path| path.is_usable() || Some(path.id) == self.selected)
+            .map(|path| Choosable {
+                id: path.id,
+                state: path.state,
+                is_silent: path.is_silent,
+                is_wanted: self.wanted.as_ref() == Some(&path.interface.name),
+                loss: path.loss_sent.certain(now),
+                is_metered: path.interface.metered,
+                round_trip: path.round_trip.smoothed().unwrap_or(f64::INFINITY),
+            })
+            .collect()
+    }
+}
+
+fn grown(time: Duration, tries: u32) -> Duration {
+    time.mul_f64(PROBE_GROWTH.powi(tries.min(PROBE_TRIES) as i32))
+}
