@@ -126,8 +126,8 @@ pub(super) struct Multipath {
     outage_since: Option<Instant>,
     handovers: u32,
 
-    /// To be sent again, in order.
-    repeats: VecDeque<Name>,
+    /// To be sent again, in order, and whether by another path than before.
+    repeats: VecDeque<(Name, bool)>,
     repeats_from: Instant,
     /// Second copies: when, what, on which path.
     copies: VecDeque<(Instant, Name, u16)>,

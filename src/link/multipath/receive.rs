@@ -167,7 +167,7 @@ impl Multipath {
         let is_hopeful = newest != copy
             && self.paths.get(&newest.path).is_some_and(|path| !self.is_silent(path));
         if !is_hopeful {
-            self.plan_repeat(name);
+            self.plan_repeat(name, false);
         }
     }
 }

@@ -277,14 +277,14 @@ impl Multipath {
         }
     }
 
-    /// Plans to send a datagram again.
-    pub(super) fn plan_repeat(&mut self, name: Name) {
+    /// Plans to send a datagram again: by another path than before if that one gave no answer.
+    pub(super) fn plan_repeat(&mut self, name: Name, is_unanswered: bool) {
         let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
         let Some(entry) = lane.sender.get_mut(name.sequence).filter(|entry| !entry.is_due) else {
             return;
         };
         entry.is_due = true;
-        self.repeats.push_back(name);
+        self.repeats.push_back((name, is_unanswered));
     }
 
     /// Plans to send all that is unacknowledged again; on one path's behalf, or all of it.
@@ -301,7 +301,7 @@ impl Multipath {
             .map(|(lane, sequence, _)| Name { lane, sequence })
             .collect();
         for name in names {
-            self.plan_repeat(name);
+            self.plan_repeat(name, true);
         }
     }
 
@@ -312,15 +312,16 @@ impl Multipath {
         }
         let mut left = REPEATS_AT_ONCE;
         while left > 0 {
-            let Some(name) = self.repeats.pop_front() else { return };
+            let Some((name, is_unanswered)) = self.repeats.pop_front() else { return };
             let lane = self.lanes.get(&name.lane);
             let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
                 continue;
             };
             let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
             let length = entry.datagram.len() as u64;
-            let Some(path) = self.path_for_repeat(former) else {
-                self.repeats.push_front(name);
+            let avoided = former.filter(|_| is_unanswered);
+            let Some(path) = self.path_for_repeat(avoided) else {
+                self.repeats.push_front((name, is_unanswered));
                 return;
             };
             left -= 1;
@@ -377,7 +378,7 @@ impl Multipath {
         }
         self.probe_due = next;
         for name in overdue {
-            self.plan_repeat(name);
+            self.plan_repeat(name, true);
         }
     }
 
@@ -386,14 +387,11 @@ impl Multipath {
         self.paths.get(&path).map_or(UNKNOWN, normal_confirmation) + PROBE_MARGIN
     }
 
-    /// Where to send again what was sent on a path before: by the best one that is not in doubt.
-    fn path_for_repeat(&self, former: Option<u16>) -> Option<u16> {
-        let choosable = self.choosable();
-        let ranked = select::ranked(&choosable, self.settings.max_loss_ratio);
-        let is_in_doubt = |id: &u16| self.paths.get(id).is_some_and(|path| self.is_silent(path));
-        let best = ranked.iter().find(|id| !is_in_doubt(id));
-        // Where all are in doubt, another one than before is worth trying.
-        best.or_else(|| ranked.iter().find(|id| Some(**id) != former)).or(ranked.first()).copied()
+    /// The best path to send something again, another one than the one to be avoided if there is
+    /// any. The best one is not silent if any is not.
+    fn path_for_repeat(&self, avoided: Option<u16>) -> Option<u16> {
+        let ranked = select::ranked(&self.choosable(), self.settings.max_loss_ratio);
+        ranked.iter().find(|id| Some(**id) != avoided).or(ranked.first()).copied()
     }
 
     /// The best path besides one.
