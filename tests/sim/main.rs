@@ -1,0 +1,6 @@
+//! Scenarios in virtual time.
+
+#[path = "mod.rs"]
+mod sim;
+
+mod engine;
