@@ -43,6 +43,9 @@ struct Arguments {
     /// Runs that go on at the same time
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
+    /// Prints only the figures that have a target
+    #[arg(long)]
+    targets: bool,
     /// Fails if a target is missed
     #[arg(long)]
     check: bool,
@@ -91,7 +94,7 @@ fn main() -> anyhow::Result<ExitCode> {
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
         }
-        table::print(&of_scenario)?;
+        table::print(&of_scenario, arguments.targets)?;
         rows.extend(of_scenario);
     }
     if let Some(path) = &arguments.json {
@@ -128,8 +131,7 @@ fn play(scenario: &Scenario, policy: Policy, arguments: &Arguments) -> Vec<Outco
         }
     };
     let mut outcomes = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..arguments.jobs.min(seeds)).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..arguments.jobs.min(seeds)).map(|_| scope.spawn(worker)).collect();
         workers
             .into_iter()
             .flat_map(|worker| worker.join().expect("a run does not panic"))

@@ -27,8 +27,8 @@ pub(crate) fn draw(scenario: &Scenario, policy: Policy, outcome: &Outcome) -> St
     let duration = scenario.duration.as_secs_f64();
     let x = |seconds: f64| MARGIN + (WIDTH - 2.0 * MARGIN) * seconds / duration;
     let y = |latency: f64| {
-        let part = (latency.clamp(SHORTEST, LONGEST) / SHORTEST).log10()
-            / (LONGEST / SHORTEST).log10();
+        let part =
+            (latency.clamp(SHORTEST, LONGEST) / SHORTEST).log10() / (LONGEST / SHORTEST).log10();
         MARGIN + LATENCY_HEIGHT * (1.0 - part)
     };
     let height = 2.0 * MARGIN + LATENCY_HEIGHT + 2.0 * PATH_HEIGHT;

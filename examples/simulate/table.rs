@@ -7,13 +7,15 @@ use crate::sim::metric::Metric;
 use crate::sim::policy::Policy;
 use crate::sim::summary::Row;
 
-/// Prints the figures of one scenario.
-pub(crate) fn print(rows: &[Row]) -> std::io::Result<()> {
+/// Prints the figures of one scenario: all, or those that have a target.
+pub(crate) fn print(rows: &[Row], only_targets: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let policies: Vec<Policy> =
-        Policy::ALL.into_iter().filter(|policy| rows.iter().any(|row| row.policy == *policy)).collect();
+    let policies: Vec<Policy> = Policy::ALL
+        .into_iter()
+        .filter(|policy| rows.iter().any(|row| row.policy == *policy))
+        .collect();
     let mut lines: Vec<(&str, Metric)> = Vec::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| row.target.is_some() || !only_targets) {
         if !lines.contains(&(&row.case, row.metric)) {
             lines.push((&row.case, row.metric));
         }
@@ -26,9 +28,7 @@ pub(crate) fn print(rows: &[Row]) -> std::io::Result<()> {
     writeln!(out)?;
     for (case, metric) in lines {
         let of = |policy: Policy| {
-            let is_it = |row: &&Row| {
-                (&*row.case, row.metric, row.policy) == (case, metric, policy)
-            };
+            let is_it = |row: &&Row| (&*row.case, row.metric, row.policy) == (case, metric, policy);
             rows.iter().find(is_it)
         };
         let own = of(Policy::RoverLink);

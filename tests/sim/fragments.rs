@@ -115,8 +115,7 @@ mod tests {
 
     #[test]
     fn messages_are_cut_and_put_together_again() {
-        let (mut outgoing, mut incoming) =
-            (Outgoing::new(Delivery::Reliable), Incoming::default());
+        let (mut outgoing, mut incoming) = (Outgoing::new(Delivery::Reliable), Incoming::default());
         let messages: Vec<Bytes> =
             [1, 1008, 1009, 5000].iter().map(|size| vec![7; *size].into()).collect();
         messages.iter().for_each(|message| outgoing.push(message.clone()));

@@ -246,10 +246,8 @@ mod tests {
 
     #[test]
     fn a_datagram_arrives_after_its_sending_time_and_the_delay() {
-        let (start, conditions) = (
-            Instant::now(),
-            Conditions { delay: 5 * MS, rate: 10_000.0, ..Conditions::default() },
-        );
+        let (start, conditions) =
+            (Instant::now(), Conditions { delay: 5 * MS, rate: 10_000.0, ..Conditions::default() });
         let mut link = Link::new(conditions, 1);
         for number in 0..2 {
             link.handle_datagram(number, 100, start);
@@ -281,8 +279,7 @@ mod tests {
     fn losses_have_the_ratio_and_the_run_length_that_are_asked_for() {
         let start = Instant::now();
         for (burst, expected) in [(1.0, 1.0 / 0.95), (5.0, 5.0)] {
-            let mut link =
-                Link::new(Conditions { loss: 0.05, burst, ..Conditions::default() }, 3);
+            let mut link = Link::new(Conditions { loss: 0.05, burst, ..Conditions::default() }, 3);
             send(&mut link, start, 100_000);
             let arrived = arrivals(&mut link, start);
             let lost = 100_000 - arrived.len();

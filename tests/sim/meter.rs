@@ -169,9 +169,8 @@ mod tests {
 
     #[test]
     fn a_gap_is_what_exceeds_the_period() {
-        let measured = meter(|number| {
-            Some(Duration::from_millis(5 + if number >= 70 { 100 } else { 0 }))
-        });
+        let measured =
+            meter(|number| Some(Duration::from_millis(5 + if number >= 70 { 100 } else { 0 })));
         assert_eq!(measured.gap, Duration::from_millis(100));
     }
 

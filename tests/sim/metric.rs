@@ -32,6 +32,9 @@ pub(crate) enum Metric {
     Setup,
     /// Handovers from one path to another, of the rover that had more, p99 over the seeds.
     Switches,
+    /// From the first event to the moment when a path in use is suspect or left for another one,
+    /// p99 over the seeds; to the accuracy of a sample.
+    Reaction,
     /// Bytes that were sent again or twice, as a part of those sent once, p99 over the seeds.
     ExtraBytes,
     /// IP bytes handed to a path in one direction, p99 over the seeds.
@@ -59,6 +62,7 @@ impl Metric {
             Self::GoodputRatio => "goodput_ratio",
             Self::Setup => "setup",
             Self::Switches => "switches",
+            Self::Reaction => "reaction",
             Self::ExtraBytes => "extra_bytes",
             Self::Bytes => "bytes",
             Self::MeteredBytes => "metered_bytes",
@@ -75,7 +79,8 @@ impl Metric {
             | Self::LatencyP99
             | Self::LatencyP999
             | Self::LatencyMax
-            | Self::Setup => "s",
+            | Self::Setup
+            | Self::Reaction => "s",
             Self::Lost | Self::Duplicates | Self::Reordered | Self::Switches => "1",
             Self::LostRatio | Self::GoodputRatio | Self::ExtraBytes => "ratio",
             Self::Goodput => "B/s",

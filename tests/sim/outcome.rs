@@ -15,6 +15,9 @@ pub(crate) struct Outcome {
     pub(crate) paths: Vec<PathOutcome>,
     /// Handovers from one path to another, of the rover that had more.
     pub(crate) switches: usize,
+    /// From the first event to the moment when a path in use was suspect or left for another one;
+    /// `None` if that never happened.
+    pub(crate) reaction: Option<Duration>,
     /// Bytes that were sent again or twice, as a part of those sent once; `None` where nobody
     /// counts.
     pub(crate) extra_bytes: Option<f64>,
@@ -50,6 +53,8 @@ pub(crate) struct Sample {
     pub(crate) at: Duration,
     /// For each rover, the path by which its data left.
     pub(crate) selected: Vec<Option<usize>>,
+    /// Did a rover hold the path that it used for suspect, or for dead?
+    pub(crate) is_suspect: bool,
     /// Bytes that all rovers had sent once, and again or twice.
     pub(crate) bytes: (u64, u64),
 }

@@ -60,6 +60,8 @@ struct Connection {
     last_received: Instant,
     /// The last restart of ICE, or the beginning.
     last_restart: Instant,
+    /// Is another restart due as soon as the one under way is answered?
+    restart_again: bool,
     /// Source of the last DTLS datagram.
     selected: Option<SocketAddr>,
 }
@@ -154,9 +156,10 @@ impl PlainEndpoint {
 
     fn handle_offer(&mut self, offer: &str, now: Instant) {
         let offer = SdpOffer::from_sdp_string(offer).expect("our own session description");
-        let is_restart = self.connection.as_ref().is_some_and(|connection| {
-            connection.is_connected && self.policy == Policy::IceRestart
-        });
+        let is_restart = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.is_connected && self.policy == Policy::IceRestart);
         if !is_restart {
             self.end();
             let rtc = self.new_rtc(now);
@@ -178,6 +181,11 @@ impl PlainEndpoint {
     fn restart(&mut self, now: Instant) {
         let offers = self.offers();
         let Some(connection) = &mut self.connection else { return };
+        // An answer does not tell to which offer it belongs: one after the other.
+        if connection.pending.is_some() && now < connection.last_restart + RESTART_SILENCE {
+            connection.restart_again = true;
+            return;
+        }
         connection.last_restart = now;
         if !offers {
             self.signal(Signal::RestartRequest);
@@ -256,6 +264,7 @@ impl Connection {
             started: now,
             last_received: now,
             last_restart: now,
+            restart_again: false,
             selected: None,
         }
     }
@@ -315,13 +324,22 @@ impl Endpoint for PlainEndpoint {
                 if let Err(error) = connection.rtc.sdp_api().accept_answer(pending, answer) {
                     log::debug!("answer to an offer that was replaced: {error}");
                 }
+                if std::mem::take(&mut connection.restart_again) {
+                    self.restart(now);
+                }
             }
             Signal::Candidate(text) => {
                 let Some(connection) = &mut self.connection else { return };
                 let candidate = Candidate::from_sdp_string(&text).expect("a candidate of our own");
                 connection.rtc.add_remote_candidate(candidate);
             }
-            Signal::RestartRequest => self.restart(now),
+            Signal::RestartRequest => {
+                let is_recent = |of: &Connection| now < of.last_restart + RESTART_SILENCE;
+                // Both sides notice the same silence.
+                if !self.connection.as_ref().is_some_and(is_recent) {
+                    self.restart(now);
+                }
+            }
             Signal::Hangup(_) => {}
         }
     }

@@ -48,12 +48,7 @@ impl Publisher {
 
     /// How many messages are to be published now; none from `end` on. `waiting` tells how many
     /// bytes wait at the rover.
-    pub(crate) fn advance(
-        &mut self,
-        now: Instant,
-        end: Instant,
-        waiting: impl Fn() -> u64,
-    ) -> u64 {
+    pub(crate) fn advance(&mut self, now: Instant, end: Instant, waiting: impl Fn() -> u64) -> u64 {
         let is_bulk = self.rate <= 0.0;
         self.due += if is_bulk { BACKLOG_INTERVAL } else { self.period() };
         if now >= end {

@@ -158,10 +158,7 @@ pub(crate) enum Action {
 
 impl Action {
     fn needs_path(self) -> bool {
-        matches!(
-            self,
-            Self::CarrierDown | Self::CarrierUp | Self::NewAddress | Self::NatRebind
-        )
+        matches!(self, Self::CarrierDown | Self::CarrierUp | Self::NewAddress | Self::NatRebind)
     }
 }
 

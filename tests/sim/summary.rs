@@ -110,9 +110,11 @@ fn run_figures(scenario: &Scenario, outcomes: &[Outcome]) -> Vec<(Metric, Option
         let paths = of.paths.iter().filter(|of| scenario.paths[of.path].metered);
         paths.map(|of| of.bytes as f64).sum()
     });
+    let reaction = outcomes.iter().map(|of| of.reaction.map(|time| time.as_secs_f64()));
     vec![
         (Metric::Setup, setup.collect::<Option<_>>().and_then(|all| percentile(all, 0.99))),
         (Metric::Switches, percentile(switches.collect(), 0.99)),
+        (Metric::Reaction, reaction.collect::<Option<_>>().and_then(|all| percentile(all, 0.99))),
         (Metric::ExtraBytes, extra.collect::<Option<_>>().and_then(|all| percentile(all, 0.99))),
         (Metric::MeteredBytes, percentile(metered.collect(), 0.99)),
     ]

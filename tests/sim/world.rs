@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rover_link::config::HandoverSettings;
-use rover_link::link::HandoverPhase;
+use rover_link::link::{HandoverPath, HandoverPhase, PeerState};
 use uuid::Uuid;
 
 use super::endpoint::{Endpoint, Polled, Who};
@@ -278,8 +278,7 @@ impl<'a> World<'a> {
         let count = publisher.advance(now, end, waiting);
         for _ in 0..count {
             let publisher = &mut self.publishers[at];
-            let data =
-                stamp::message(publisher.next_sequence(), now, self.start, publisher.size);
+            let data = stamp::message(publisher.next_sequence(), now, self.start, publisher.size);
             if let Some(meter) = self.meters.get_mut(&(class, from)) {
                 meter.handle_published(now);
             }
@@ -317,7 +316,7 @@ impl<'a> World<'a> {
                     if is_switch && handover.from.is_some() {
                         rover.switches += 1;
                     }
-                    let name = |path: Option<rover_link::link::HandoverPath>| {
+                    let name = |path: Option<HandoverPath>| {
                         path.map_or("none".to_owned(), |path| path.interface)
                     };
                     let (phase, reason) = (handover.phase, handover.reason_text);
@@ -418,12 +417,20 @@ impl<'a> World<'a> {
 
     fn sample(&mut self) {
         let now = self.now;
-        let selected = self.rovers.iter().enumerate().map(|(index, rover)| {
-            self.network.path(index, rover.endpoint.selected(now)?)
-        });
+        let selected = self
+            .rovers
+            .iter()
+            .enumerate()
+            .map(|(index, rover)| self.network.path(index, rover.endpoint.selected(now)?));
         let sample = Sample {
             at: now - self.start,
             selected: selected.collect(),
+            is_suspect: self.rovers.iter().any(|rover| {
+                let peer = rover.endpoint.snapshot(now);
+                peer.is_some_and(|peer| {
+                    matches!(peer.state, PeerState::Degraded | PeerState::Outage)
+                })
+            }),
             bytes: self.bytes_of_links(),
         };
         self.samples.push(sample);
@@ -442,6 +449,16 @@ impl<'a> World<'a> {
         self.network.counters().iter().map(|(way, count)| (*way, count.offered)).collect()
     }
 
+    /// How long it took from the first event on until a rover did something about its path.
+    fn reaction(&self) -> Option<Duration> {
+        let first = self.scenario.events.iter().map(|event| event.at).min()?;
+        let before = self.samples.iter().rfind(|sample| sample.at <= first)?;
+        let reacted = self.samples.iter().find(|sample| {
+            sample.at > first && (sample.is_suspect || sample.selected != before.selected)
+        })?;
+        Some(reacted.at - first)
+    }
+
     fn outcome(self, setup: Option<Duration>) -> Outcome {
         let (first, again) = self.bytes_of_links();
         let (first_before, again_before) = self.samples.first().map_or((0, 0), |of| of.bytes);
@@ -456,6 +473,7 @@ impl<'a> World<'a> {
             setup,
             paths: paths.collect(),
             switches: self.rovers.iter().map(|rover| rover.switches).max().unwrap_or(0),
+            reaction: self.reaction(),
             extra_bytes: (first > 0).then(|| again as f64 / first as f64),
             classes: self
                 .meters
