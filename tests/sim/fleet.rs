@@ -1,0 +1,167 @@
+//! The core of this project as an endpoint.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rover_link::config::{
+    Durability, HandoverSettings, History, PeerFilter, QosProfile, QueueLimits, Reliability,
+    TypeName,
+};
+use rover_link::link::{
+    Command, Event, Fleet, FleetKey, Identity, IncomingLimits, OutgoingMessage, OutgoingRoute,
+    Output, PeerSnapshot, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
+};
+use uuid::Uuid;
+
+use super::endpoint::{Addresses, Endpoint, Polled, Who};
+use super::scenario::Traffic;
+
+/// Messages larger than any of a scenario.
+const MAX_MESSAGE_SIZE: u32 = 1 << 24;
+
+/// A fleet of one peer.
+pub(crate) struct FleetEndpoint {
+    fleet: Fleet,
+}
+
+impl FleetEndpoint {
+    /// An endpoint that publishes these classes, each with its number.
+    pub(crate) fn new<'a>(
+        who: &Who,
+        settings: HandoverSettings,
+        publishes: impl Iterator<Item = (usize, &'a Traffic)>,
+        now: Instant,
+    ) -> Self {
+        static CERTIFICATE: OnceLock<rover_link::link::Certificate> = OnceLock::new();
+        let certificate =
+            CERTIFICATE.get_or_init(|| generate_certificate().expect("a source of randomness"));
+        let identity = Identity {
+            rover_id: who.rover_id.clone(),
+            instance: who.instance,
+            epoch: who.seed as u32,
+            certificate: certificate.clone(),
+            fleet_key: Some(FleetKey::new(b"of the simulation")),
+            peers: PeerFilter::All,
+            peer_fingerprints: Default::default(),
+        };
+        let mut fleet = Fleet::new(identity, settings, who.seed, now);
+        for (class, traffic) in publishes {
+            fleet.handle_command(Command::OfferRoute { id: id(class), route: route(traffic) });
+        }
+        Self { fleet }
+    }
+}
+
+impl Endpoint for FleetEndpoint {
+    fn handle_addresses(&mut self, addresses: &Addresses, now: Instant) {
+        self.fleet.handle_addresses(addresses.clone(), now);
+    }
+
+    fn handle_present(&mut self, present: &[(String, Uuid)], now: Instant) {
+        self.fleet.handle_present(present, now);
+    }
+
+    fn handle_joined(&mut self, peer: &str, instance: Uuid, now: Instant) {
+        self.fleet.handle_joined(peer, instance, now);
+    }
+
+    fn handle_left(&mut self, peer: &str) {
+        self.fleet.handle_left(peer);
+    }
+
+    fn handle_signal(&mut self, from: &str, instance: Uuid, signal: Signal, now: Instant) {
+        self.fleet.handle_signal(from, instance, signal, now);
+    }
+
+    fn handle_datagram(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) {
+        self.fleet.handle_datagram(local, remote, datagram, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.fleet.handle_timeout(now);
+    }
+
+    fn publish(&mut self, class: usize, data: Bytes, now: Instant) {
+        let message = OutgoingMessage { id: id(class), publisher: PublisherId(1), data };
+        self.fleet.handle_message(message, now);
+    }
+
+    fn poll(&mut self, now: Instant) -> Polled {
+        loop {
+            return match self.fleet.poll_output(now) {
+                Output::Timeout(at) => Polled::Timeout(at),
+                Output::Transmit(transmit) => Polled::Transmit(transmit),
+                Output::Signal { to, signal } => Polled::Signal { to, signal },
+                Output::Deliver(message) => {
+                    Polled::Delivered { class: message.id.0.into(), data: message.data }
+                }
+                Output::IncomingOpened { .. } => continue,
+                Output::Event(event) => match event {
+                    Event::PeerConnected { .. } => Polled::Connected,
+                    Event::PeerDisconnected { .. } => Polled::Disconnected,
+                    Event::Handover(handover) => Polled::Handover(handover),
+                    Event::RouteOffered { peer, id, .. } => {
+                        let limits = IncomingLimits {
+                            queue: QueueLimits::default(),
+                            max_message_size: MAX_MESSAGE_SIZE,
+                        };
+                        let answer = Command::AnswerRoute { peer, id, answer: Ok(limits) };
+                        self.fleet.handle_command(answer);
+                        continue;
+                    }
+                    Event::PeerRefused { .. }
+                    | Event::RouteClosed { .. }
+                    | Event::RouteOpened { .. }
+                    | Event::RouteRefused { .. } => continue,
+                },
+            };
+        }
+    }
+
+    fn waiting(&self, now: Instant) -> u64 {
+        self.snapshot(now).map_or(0, |peer| peer.buffered_bytes)
+    }
+
+    fn selected(&self, now: Instant) -> Option<SocketAddr> {
+        self.snapshot(now)?.selected().map(|path| path.local_address)
+    }
+
+    fn snapshot(&self, now: Instant) -> Option<PeerSnapshot> {
+        self.fleet.snapshot(now).pop()
+    }
+}
+
+fn id(class: usize) -> RouteId {
+    RouteId(u16::try_from(class).expect("fewer classes than routes"))
+}
+
+fn route(traffic: &Traffic) -> OutgoingRoute {
+    OutgoingRoute {
+        offer: RouteOffer {
+            topic: format!("/{}", traffic.name),
+            type_name: TypeName::parse("std_msgs/msg/String").expect("a type of ROS"),
+            type_hash: "RIHS01_0".to_owned(),
+            delivery: traffic.delivery,
+            qos: QosProfile {
+                reliability: Reliability::Reliable,
+                durability: Durability::Volatile,
+                history: History::KeepLast,
+                depth: 10,
+            },
+        },
+        peers: PeerFilter::All,
+        priority: traffic.priority,
+        lifespan: traffic.lifespan,
+        queue: QueueLimits::default(),
+        max_message_size: MAX_MESSAGE_SIZE,
+        history: 0,
+    }
+}

@@ -1,0 +1,8 @@
+//! Scenarios in virtual time: each file of `tests/scenarios` but the hour-long ones, with a few
+//! seeds, has to reach its targets. `--example simulate` plays them with many seeds.
+
+#[path = "mod.rs"]
+mod sim;
+
+mod engine;
+mod suite;
