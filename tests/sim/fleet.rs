@@ -48,7 +48,7 @@ impl FleetEndpoint {
         };
         let mut fleet = Fleet::new(identity, settings, who.seed, now);
         for (class, traffic) in publishes {
-            fleet.handle_command(Command::OfferRoute { id: id(class), route: route(traffic) });
+            fleet.handle_command(Command::OfferRoute { id: id(class), route: route(traffic) }, now);
         }
         Self { fleet }
     }
@@ -107,14 +107,14 @@ impl Endpoint for FleetEndpoint {
                 Output::Event(event) => match event {
                     Event::PeerConnected { .. } => Polled::Connected,
                     Event::PeerDisconnected { .. } => Polled::Disconnected,
-                    Event::Handover(handover) => Polled::Handover(handover),
+                    Event::Handover(handover) => Polled::Handover(*handover),
                     Event::RouteOffered { peer, id, .. } => {
                         let limits = IncomingLimits {
                             queue: QueueLimits::default(),
                             max_message_size: MAX_MESSAGE_SIZE,
                         };
                         let answer = Command::AnswerRoute { peer, id, answer: Ok(limits) };
-                        self.fleet.handle_command(answer);
+                        self.fleet.handle_command(answer, now);
                         continue;
                     }
                     Event::PeerRefused { .. }
