@@ -22,6 +22,9 @@ pub(crate) enum Control {
     Route {
         id: RouteId,
         revision: u32,
+        /// Older messages are not to be delivered, µs; 0 for no limit.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        lifespan: u64,
         #[serde(flatten)]
         offer: RouteOffer,
     },
@@ -52,6 +55,11 @@ pub(crate) enum Control {
     /// Something that only a later version knows.
     #[serde(other)]
     Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// Who speaks, and the proof of it.

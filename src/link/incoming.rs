@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,11 +24,14 @@ pub(crate) struct IncomingTopic {
     pub(crate) name: Arc<str>,
     pub(crate) offer: RouteOffer,
     revision: u32,
+    /// Older messages are not delivered; zero for no limit.
+    lifespan: Duration,
     pub(crate) state: IncomingState,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) dropped_queue: u64,
     pub(crate) dropped_oversize: u64,
+    pub(crate) dropped_expired: u64,
 }
 
 /// What the application said to a topic of the peer's.
@@ -81,6 +85,7 @@ impl Incoming {
         &mut self,
         id: RouteId,
         revision: u32,
+        lifespan: Duration,
         offer: RouteOffer,
         progress: &mut Progress,
     ) -> Offer {
@@ -102,17 +107,20 @@ impl Incoming {
             // What is on its way under the former offer is taken until the new one is answered.
             topic.offer = offer;
             topic.revision = revision;
+            topic.lifespan = lifespan;
             return Offer::Ask;
         }
         let topic = IncomingTopic {
             name: Arc::from(offer.topic.as_str()),
             offer,
             revision,
+            lifespan,
             state: IncomingState::Awaited,
             messages: 0,
             bytes: 0,
             dropped_queue: 0,
             dropped_oversize: 0,
+            dropped_expired: 0,
         };
         self.topics.insert(id, topic);
         Offer::Ask
@@ -152,11 +160,12 @@ impl Incoming {
         Some((topic, topic.revision))
     }
 
-    /// Takes a fragment; returns the message that it completes, and its topic.
+    /// Takes a fragment of a message of this age; returns the message that it completes, and its topic.
     pub(crate) fn handle_fragment(
         &mut self,
         peer: &str,
         fragment: Fragment<'_>,
+        age: Duration,
         progress: &mut Progress,
     ) -> Option<(RouteId, &IncomingTopic, Bytes)> {
         let header = fragment.header;
@@ -175,6 +184,10 @@ impl Incoming {
         match reassembly.handle_fragment(fragment) {
             Ok(Some(complete)) => {
                 progress.delivered.insert(id, complete.sequence);
+                if !topic.lifespan.is_zero() && age > topic.lifespan {
+                    topic.dropped_expired += 1;
+                    return None;
+                }
                 topic.messages += 1;
                 topic.bytes += complete.data.len() as u64;
                 Some((id, topic, Bytes::from(complete.data)))

@@ -15,7 +15,7 @@ use str0m::ice::{IceCreds, StunMessage};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
 
-use super::transport::{self, Certificate, MAX_IN_FLIGHT};
+use super::transport::{self, Certificate};
 use crate::config::Delivery;
 
 /// Virtual addresses, of TEST-NET-1 (RFC 5737), the same on both sides: nothing is ever sent there.
@@ -28,6 +28,9 @@ const PASSWORD: &str = "lanelanelanelanelanelane";
 
 /// A check is answered before it could be sent again; asking seldom saves wake-ups.
 const CHECK_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Bytes that SCTP may hold. The window of the paths is what bounds what is under way.
+const MAX_BUFFERED: usize = 1024 * 1024;
 
 /// What each side tells the other, so that both can begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +86,7 @@ impl Inner {
         let mut config = RtcConfig::new()
             .clear_codecs()
             .set_dtls_cert(certificate.clone())
-            .set_sctp_max_buffered_amount(MAX_IN_FLIGHT);
+            .set_sctp_max_buffered_amount(MAX_BUFFERED);
         config.set_max_stun_rto(CHECK_PAUSE);
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(OWN, "udp").ok()?);
@@ -171,6 +174,15 @@ impl Inner {
             }
             None => false,
         }
+    }
+
+    /// Bytes that SCTP holds: not sent, or not acknowledged to it.
+    pub(super) fn buffered_amount(&mut self) -> usize {
+        let channels = [self.reliable, self.latest];
+        channels
+            .into_iter()
+            .filter_map(|id| self.rtc.channel(id).map(|mut channel| channel.buffered_amount()))
+            .sum()
     }
 
     /// The next thing to do.

@@ -66,6 +66,17 @@ pub(super) enum LanesOutput {
     Ended(String),
 }
 
+/// Bytes that SCTP may hold back beyond what is under way. Its own window grows only while it has
+/// something to send; but what it holds can no longer be overtaken.
+const MAX_HELD_BY_SCTP: usize = 48 * 1024;
+
+/// What is to be done next.
+enum Step {
+    Wait(Instant),
+    Again,
+    PutOut(LanesOutput),
+}
+
 /// The connection within frames, and which one it is.
 struct Bulk {
     generation: u8,
@@ -264,7 +275,12 @@ impl Lanes {
     ) -> bool {
         match lane {
             Lane::Bulk if self.has_frames => {
-                self.bulk.as_mut().is_some_and(|bulk| bulk.inner.write_fragment(delivery, fragment))
+                let Some(bulk) = &mut self.bulk else { return false };
+                let (unacknowledged, window) = self.multipath.under_way(bulk.generation);
+                let held = bulk.inner.buffered_amount().saturating_sub(unacknowledged);
+                unacknowledged < window
+                    && held < MAX_HELD_BY_SCTP
+                    && bulk.inner.write_fragment(delivery, fragment)
             }
             Lane::Express | Lane::Bulk => self.transport.write_fragment(delivery, fragment),
         }
@@ -307,9 +323,9 @@ impl Lanes {
                 TransportOutput::Ended(reason) => return LanesOutput::Ended(reason),
             };
             let bulk = match self.poll_bulk(now) {
-                Ok(at) => at,
-                Err(Some(output)) => return output,
-                Err(None) => continue,
+                Step::Wait(at) => at,
+                Step::PutOut(output) => return output,
+                Step::Again => continue,
             };
             match self.multipath.poll(now) {
                 MultipathOutput::Timeout(at) => {
@@ -327,24 +343,23 @@ impl Lanes {
         }
     }
 
-    /// When bulk wants to be called again; `Err` with what is to be done before.
-    fn poll_bulk(&mut self, now: Instant) -> Result<Instant, Option<LanesOutput>> {
+    fn poll_bulk(&mut self, now: Instant) -> Step {
         const NEVER: std::time::Duration = std::time::Duration::from_secs(60);
-        let Some(bulk) = &mut self.bulk else { return Ok(now + NEVER) };
+        let Some(bulk) = &mut self.bulk else { return Step::Wait(now + NEVER) };
         match bulk.inner.poll(now) {
-            InnerOutput::Timeout(at) => Ok(at),
+            InnerOutput::Timeout(at) => Step::Wait(at),
             InnerOutput::Datagram(datagram) => {
                 let lane = bulk.generation;
                 self.multipath.send(lane, datagram, now);
-                Err(None)
+                Step::Again
             }
-            InnerOutput::Opened => Err(None),
-            InnerOutput::Fragment(bytes) => Err(Some(LanesOutput::Fragment(bytes))),
+            InnerOutput::Opened => Step::Again,
+            InnerOutput::Fragment(bytes) => Step::PutOut(LanesOutput::Fragment(bytes)),
             InnerOutput::Ended(reason) => {
                 let generation = bulk.generation.checked_add(1).unwrap_or(1);
                 log::warn!("bulk lane begins anew: generation={generation}: {reason}");
                 self.renew_bulk(generation, now);
-                Err(None)
+                Step::Again
             }
         }
     }

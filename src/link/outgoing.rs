@@ -136,13 +136,15 @@ impl Outgoing {
         }
     }
 
-    /// The next fragment of a lane, encoded, and how it crosses. More urgent topics go first, but
+    /// The next fragment of a lane, encoded, and how it crosses. `clock` is that by which the peer
+    /// tells how old a message is. More urgent topics go first, but
     /// every [`FLOOR`]th fragment is of the less urgent ones. Topics of one priority take turns,
     /// fragment by fragment: a large message delays the small ones by one datagram each.
     pub(crate) fn next_fragment(
         &mut self,
         lane: Lane,
         epoch: u32,
+        clock: impl Fn(Instant) -> u32,
         now: Instant,
     ) -> Option<(Delivery, Vec<u8>)> {
         self.expire(lane, now);
@@ -158,7 +160,7 @@ impl Outgoing {
             route: id.0,
             epoch,
             sequence: message.sequence,
-            age: now.saturating_duration_since(message.taken),
+            taken: clock(message.taken),
             // Bounded by the topic's `max_message_size`, which is 32 bits wide.
             length: u32::try_from(message.data.len()).unwrap_or(u32::MAX),
         };

@@ -1,7 +1,7 @@
 //! The session with one peer: a connection, the proof of who is at its other end, and the topics
 //! that cross it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -79,6 +79,7 @@ impl Session {
         self.send(&Control::Route {
             id,
             revision: offered.revision,
+            lifespan: u64::try_from(offered.route.lifespan.as_micros()).unwrap_or(u64::MAX),
             offer: offered.route.offer.clone(),
         });
     }
@@ -137,7 +138,7 @@ impl Session {
                     }
                 }
                 LanesOutput::Fragment(bytes) => {
-                    if let Some(message) = self.handle_fragment(&bytes, progress) {
+                    if let Some(message) = self.handle_fragment(&bytes, progress, now) {
                         return SessionOutput::PutOut(Output::Deliver(message));
                     }
                 }
@@ -153,7 +154,9 @@ impl Session {
         let mut is_any_written = false;
         for lane in Lane::ALL {
             let stalled = &mut self.stalled[lane as usize];
-            let next = stalled.take().or_else(|| self.outgoing.next_fragment(lane, epoch, now));
+            let taken = |at| self.lanes.multipath().clock(at);
+            let next =
+                stalled.take().or_else(|| self.outgoing.next_fragment(lane, epoch, taken, now));
             let Some((delivery, fragment)) = next else { continue };
             if self.lanes.write_fragment(lane, delivery, &fragment) {
                 is_any_written = true;
@@ -231,8 +234,9 @@ impl Session {
             return Some(SessionOutput::Refused("it spoke before its hello".to_owned()));
         }
         match control {
-            Control::Route { id, revision, offer } => {
-                self.handle_route(id, revision, offer, progress)
+            Control::Route { id, revision, lifespan, offer } => {
+                let lifespan = Duration::from_micros(lifespan);
+                self.handle_route(id, revision, lifespan, offer, progress)
             }
             Control::RouteAccepted { id, revision } => {
                 let history = outbox.get(id).map(Offered::history).unwrap_or_default();
@@ -334,10 +338,11 @@ impl Session {
         &mut self,
         id: RouteId,
         revision: u32,
+        lifespan: Duration,
         offer: RouteOffer,
         progress: &mut Progress,
     ) -> Option<SessionOutput> {
-        match self.incoming.handle_offer(id, revision, offer.clone(), progress) {
+        match self.incoming.handle_offer(id, revision, lifespan, offer.clone(), progress) {
             Offer::Ask => {
                 let peer = self.peer.clone();
                 Some(put_out(Event::RouteOffered { peer, id, offer }))
@@ -353,6 +358,7 @@ impl Session {
         &mut self,
         bytes: &[u8],
         progress: &mut Progress,
+        now: Instant,
     ) -> Option<IncomingMessage> {
         self.proven_since?;
         let fragment = match Fragment::decode(bytes) {
@@ -362,7 +368,9 @@ impl Session {
                 return None;
             }
         };
-        let (id, topic, data) = self.incoming.handle_fragment(&self.peer, fragment, progress)?;
+        let age = self.lanes.multipath().age(fragment.header.taken, now);
+        let (id, topic, data) =
+            self.incoming.handle_fragment(&self.peer, fragment, age, progress)?;
         Some(IncomingMessage { peer: self.peer.clone(), id, topic: topic.name.clone(), data })
     }
 }

@@ -40,7 +40,8 @@ impl Tally {
         }
         for (_, topic) in session.incoming.topics() {
             self.messages_received += topic.messages;
-            self.messages_dropped += topic.dropped_queue + topic.dropped_oversize;
+            self.messages_dropped +=
+                topic.dropped_queue + topic.dropped_oversize + topic.dropped_expired;
         }
         self
     }
@@ -88,7 +89,7 @@ fn received(incoming: &Incoming) -> impl Iterator<Item = RouteSnapshot> {
             remark,
             messages: topic.messages,
             bytes: topic.bytes,
-            dropped_expired: 0,
+            dropped_expired: topic.dropped_expired,
             dropped_queue: topic.dropped_queue,
             dropped_oversize: topic.dropped_oversize,
         }

@@ -35,7 +35,7 @@ const MAX_EARLY: usize = 16;
 /// Bytes that may be in flight, all channels together. SCTP does not pace: it sends what it may at
 /// once, and a receiver with the socket buffer that Linux grants by default (212,992 B, some 90
 /// datagrams as the kernel counts them) loses what is beyond. Half of str0m's default fits.
-pub(super) const MAX_IN_FLIGHT: usize = 64 * 1024;
+const MAX_IN_FLIGHT: usize = 64 * 1024;
 
 /// Checks of a pair without an answer after which ICE gives it up. They are 3 s apart at last.
 const MAX_CHECK_RETRANSMITS: usize = 60;

@@ -1,7 +1,5 @@
 //! The header of a fragment, and cutting a message into fragments.
 
-use std::time::Duration;
-
 /// Version of the framing; the first byte of each fragment.
 pub const VERSION: u8 = 1;
 
@@ -53,8 +51,8 @@ pub struct Header {
     pub epoch: u32,
     /// Number of the message, from 1.
     pub sequence: u64,
-    /// Since the message was taken from its topic, saturating at 71 minutes.
-    pub age: Duration,
+    /// When the message was taken from its topic, by the sender's clock, µs, wrapping.
+    pub taken: u32,
     /// Bytes of the whole message.
     pub length: u32,
 }
@@ -83,12 +81,11 @@ impl<'a> Fragment<'a> {
     /// Writes header and payload to the end of `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let header = &self.header;
-        let age = u32::try_from(header.age.as_micros()).unwrap_or(u32::MAX);
         out.extend_from_slice(&[VERSION, 0]);
         out.extend_from_slice(&header.route.to_be_bytes());
         out.extend_from_slice(&header.epoch.to_be_bytes());
         out.extend_from_slice(&header.sequence.to_be_bytes());
-        out.extend_from_slice(&age.to_be_bytes());
+        out.extend_from_slice(&header.taken.to_be_bytes());
         out.extend_from_slice(&header.length.to_be_bytes());
         out.extend_from_slice(&self.offset.to_be_bytes());
         out.extend_from_slice(self.payload);
@@ -111,7 +108,7 @@ impl<'a> Fragment<'a> {
             route: u16::from_be_bytes([head[2], head[3]]),
             epoch: u32_at(4),
             sequence: u64::from(u32_at(8)) << 32 | u64::from(u32_at(12)),
-            age: Duration::from_micros(u32_at(16).into()),
+            taken: u32_at(16),
             length: u32_at(20),
         };
         let offset = u32_at(24);
@@ -139,7 +136,7 @@ mod tests {
 
     pub(crate) fn header(sequence: u64, length: usize) -> Header {
         let length = u32::try_from(length).expect("test messages are small");
-        Header { route: 7, epoch: 0xDEAD_BEEF, sequence, age: Duration::from_micros(1500), length }
+        Header { route: 7, epoch: 0xDEAD_BEEF, sequence, taken: 1500, length }
     }
 
     #[test]
@@ -152,15 +149,6 @@ mod tests {
             assert_eq!(bytes.len(), HEADER_LEN + fragment.payload.len());
             assert_eq!(Fragment::decode(&bytes), Ok(fragment));
         }
-    }
-
-    #[test]
-    fn an_age_beyond_its_field_saturates() {
-        let old = Header { age: Duration::from_secs(3 * 3600), ..header(1, 0) };
-        let mut bytes = Vec::new();
-        Fragment::of(&[], 0, old).encode(&mut bytes);
-        let read = Fragment::decode(&bytes).expect("what encode writes can be read");
-        assert_eq!(read.header.age, Duration::from_micros(u32::MAX.into()));
     }
 
     #[test]

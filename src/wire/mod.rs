@@ -11,7 +11,7 @@
 //! +-------+-------+---------------+-------------------------------+
 //! | sequence of the message within its route and epoch            |
 //! +-------------------------------+-------------------------------+
-//! | age of the message, µs        | length of the message, bytes  |
+//! | taken at, sender's clock, µs  | length of the message, bytes  |
 //! +-------------------------------+-------------------------------+
 //! | offset of this fragment       | payload …                     |
 //! +-------------------------------+-------------------------------+

@@ -1,7 +1,6 @@
 //! Putting the fragments of one route together again.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::fragment::{FRAGMENT_PAYLOAD, Fragment};
 
@@ -14,8 +13,8 @@ const MAX_PARTIAL: usize = 2;
 pub struct Complete {
     /// Number of the message.
     pub sequence: u64,
-    /// Its age when the last fragment to arrive was sent.
-    pub age: Duration,
+    /// When it was taken from its topic, by the sender's clock, µs, wrapping.
+    pub taken: u32,
     /// The message.
     pub data: Vec<u8>,
 }
@@ -105,7 +104,7 @@ impl Reassembly {
         let Some(done) = self.partial.remove(index) else { return Ok(None) };
         self.delivered = done.sequence;
         self.partial.retain(|partial| partial.sequence > done.sequence);
-        Ok(Some(Complete { sequence: done.sequence, age: header.age, data: done.data }))
+        Ok(Some(Complete { sequence: done.sequence, taken: header.taken, data: done.data }))
     }
 
     /// Where the message is being put together; begins it if need be, at the cost of the oldest.
@@ -150,7 +149,7 @@ mod tests {
 
     fn fragments(sequence: u64, message: &[u8]) -> Vec<Fragment<'_>> {
         let length = u32::try_from(message.len()).expect("test messages are small");
-        let header = Header { route: 1, epoch: 1, sequence, age: Duration::ZERO, length };
+        let header = Header { route: 1, epoch: 1, sequence, taken: 0, length };
         let count = message.len().div_ceil(FRAGMENT_PAYLOAD).max(1);
         (0..count)
             .map(|index| Fragment::of(message, (index * FRAGMENT_PAYLOAD) as u32, header))

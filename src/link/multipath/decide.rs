@@ -80,7 +80,11 @@ impl Multipath {
         for path in self.paths.values_mut() {
             let fault = assess::fault(path, &settings, now);
             let state = assess::next_state(path, fault, &settings, now);
-            path.is_silent = matches!(fault, Some(Fault::Silent(_)));
+            let is_silent = matches!(fault, Some(Fault::Silent(_)));
+            if is_silent && !path.is_silent {
+                failed.push(path.id);
+            }
+            path.is_silent = is_silent;
             let is_contradicted =
                 fault.is_some() && matches!(state, PathState::Suspect | PathState::Probation);
             if state == path.state {
@@ -149,7 +153,7 @@ impl Multipath {
             self.advantage = None;
             return;
         };
-        if self.selected.is_none() || now < self.started + SETTLING_TIME {
+        if self.selected.is_none() || now < self.framing_since + SETTLING_TIME {
             self.selected = Some(wish.path);
             return;
         }
@@ -262,6 +266,7 @@ impl Multipath {
     pub(super) fn send_what_is_due(&mut self, now: Instant) {
         self.probe_unacknowledged(now);
         self.send_repeats(now);
+        self.send_fresh(now);
         self.send_copies(now);
         if self.ack_due.is_some_and(|due| due <= now) {
             self.acknowledge(now);
@@ -335,8 +340,11 @@ impl Multipath {
         if let Some((_, _, since)) = self.advantage {
             take((since + ADVANTAGE_TIME).max(now + LOOK_AGAIN));
         }
-        if !self.repeats.is_empty() && self.outage_since.is_none() {
-            take(self.repeats_from.max(now + Duration::from_millis(1)));
+        if self.outage_since.is_none() {
+            let paced = self.paths.values().filter_map(|path| path.window.opens());
+            if !self.repeats.is_empty() || !self.fresh.is_empty() {
+                paced.filter(|at| *at > now).for_each(&mut take);
+            }
         }
         self.probe_due.into_iter().for_each(&mut take);
         self.ack_due.into_iter().for_each(&mut take);

@@ -8,6 +8,7 @@
 
 mod assess;
 mod check;
+mod clock;
 mod decide;
 mod estimate;
 mod lane;
@@ -17,6 +18,7 @@ mod seal;
 mod select;
 mod send;
 mod show;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ pub(super) use seal::{FrameKeys, Share};
 pub(super) use show::Counters;
 
 use self::check::{Stun, stun};
+use self::clock::PeerClock;
 use self::lane::{LaneReceiver, LaneSender};
 use self::path::{Inbound, Name, Path};
 use super::interface::NetworkInterface;
@@ -112,7 +115,10 @@ pub(super) struct Multipath {
     is_framing: bool,
     /// When the first frame of the peer's came.
     framed_since: Option<Instant>,
+    /// Frames tell times since then.
     started: Instant,
+    framing_since: Instant,
+    peer_clock: PeerClock,
     inbound: BTreeMap<u16, Inbound>,
     lanes: BTreeMap<u8, Lane>,
 
@@ -126,9 +132,10 @@ pub(super) struct Multipath {
     outage_since: Option<Instant>,
     handovers: u32,
 
+    /// Not urgent and not sent yet: it waits for its turn in the pace of the path.
+    fresh: VecDeque<Name>,
     /// To be sent again, in order, and whether by another path than before.
     repeats: VecDeque<(Name, bool)>,
-    repeats_from: Instant,
     /// Second copies: when, what, on which path.
     copies: VecDeque<(Instant, Name, u16)>,
     /// When the next datagram may have to be sent again for want of an acknowledgement.
@@ -167,6 +174,8 @@ impl Multipath {
             is_framing: false,
             framed_since: None,
             started: now,
+            framing_since: now,
+            peer_clock: PeerClock::default(),
             inbound: BTreeMap::new(),
             lanes: BTreeMap::from([(EXPRESS, Lane::default())]),
             selected: None,
@@ -175,8 +184,8 @@ impl Multipath {
             pending: None,
             outage_since: None,
             handovers: 0,
+            fresh: VecDeque::new(),
             repeats: VecDeque::new(),
-            repeats_from: now,
             copies: VecDeque::new(),
             probe_due: None,
             ack_due: None,
@@ -206,7 +215,7 @@ impl Multipath {
     pub(super) fn start_framing(&mut self, now: Instant) {
         if self.keys.is_some() && !self.is_framing {
             self.is_framing = true;
-            self.started = now;
+            self.framing_since = now;
             for path in self.paths.values_mut() {
                 path.silent_from = now;
             }
@@ -219,6 +228,25 @@ impl Multipath {
         self.is_framing
     }
 
+    /// A moment by the clock that frames tell, µs, wrapping.
+    pub(super) fn clock(&self, at: Instant) -> u32 {
+        match at.checked_duration_since(self.started) {
+            Some(since) => since.as_micros() as u32,
+            None => (self.started.saturating_duration_since(at).as_micros() as u32).wrapping_neg(),
+        }
+    }
+
+    /// How old something is that the peer took at this moment of its clock; zero if that cannot be
+    /// told. Wraps after 35 minutes.
+    pub(super) fn age(&self, taken: u32, now: Instant) -> Duration {
+        let Some(behind) = self.peer_clock.behind() else { return Duration::ZERO };
+        let shortest = self.paths.values().filter_map(|path| path.round_trip.extremes());
+        let one_way = shortest.map(|(least, _)| least).fold(f64::INFINITY, f64::min) / 2.0;
+        let age = self.clock(now).wrapping_sub(behind).wrapping_sub(taken) as i32;
+        let one_way = Duration::try_from_secs_f64(one_way).unwrap_or_default();
+        Duration::from_micros(age.max(0) as u64) + one_way
+    }
+
     /// A lane begins anew, with nothing in it.
     pub(super) fn open_lane(&mut self, lane: u8) {
         self.lanes.insert(lane, Lane::default());
@@ -229,9 +257,11 @@ impl Multipath {
         self.lanes.remove(&lane);
     }
 
-    /// Bytes of a lane that the peer has not acknowledged.
-    pub(super) fn unacknowledged(&self, lane: u8) -> usize {
-        self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes())
+    /// Bytes of a lane that the peer has not acknowledged, and how many may be under way.
+    pub(super) fn under_way(&self, lane: u8) -> (usize, usize) {
+        let unacknowledged = self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes());
+        let selected = self.selected.and_then(|path| self.paths.get(&path));
+        (unacknowledged, selected.map_or(0, |path| path.window.bytes()))
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.

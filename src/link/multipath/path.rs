@@ -8,6 +8,7 @@ use super::check::Checks;
 use super::estimate::{Jitter, Loss, RoundTrip};
 use super::lane::Copy;
 use super::seal::ReplayWindow;
+use super::window::Window;
 use crate::link::interface::NetworkInterface;
 use crate::link::snapshot::{CandidateKind, PathState};
 use crate::link::transport::Pair;
@@ -82,6 +83,7 @@ pub(super) struct Path {
     /// How much longer reports take that come by another path, seconds.
     pub(super) detour: f64,
     pub(super) loss_sent: Loss,
+    pub(super) window: Window,
     /// By how much a frame may come later than a higher one.
     reordering: Duration,
 
@@ -120,6 +122,7 @@ impl Path {
             round_trip: RoundTrip::default(),
             detour: 0.0,
             loss_sent: Loss::default(),
+            window: Window::default(),
             reordering: Duration::ZERO,
             last_heard: None,
             bytes_sent: 0,

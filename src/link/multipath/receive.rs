@@ -75,6 +75,7 @@ impl Multipath {
         let former = inbound.pair;
         inbound.handle(pair, header.number, header.sent, now);
         let moved = inbound.pair != former;
+        self.peer_clock.add(self.clock(now), header.sent, now);
         self.framed_since.get_or_insert(now);
         if let Some(last) = self.last_received.replace(now) {
             self.longest_gap = self.longest_gap.max(now.saturating_duration_since(last));
@@ -112,6 +113,7 @@ impl Multipath {
     fn handle_sections(&mut self, pair: Pair, sections: Sections<'_>, now: Instant) {
         let mut reports: Vec<PathReport> = Vec::new();
         let mut is_ack_urgent = false;
+        let under_way = self.lanes.values().map(|lane| lane.sender.bytes()).sum();
         for section in sections.flatten() {
             match section {
                 Section::Ack { lane, next, bits } => {
@@ -123,7 +125,14 @@ impl Multipath {
                     // One that has not begun here yet is not acknowledged, and so sent again.
                     let Some(lane) = self.lanes.get_mut(&lane) else { continue };
                     self.last_data = Some(now);
-                    match lane.receiver.handle(sequence, datagram) {
+                    let arrival = lane.receiver.handle(sequence, datagram);
+                    log::trace!(
+                        "datagram came: at={:.6} peer={} by={} sequence={sequence} {arrival:?}",
+                        now.saturating_duration_since(self.started).as_secs_f64(),
+                        self.peer,
+                        pair.0
+                    );
+                    match arrival {
                         Arrival::InOrder => {}
                         Arrival::Early => is_ack_urgent = true,
                         Arrival::Duplicate => self.counters.duplicates_received += 1,
@@ -139,14 +148,23 @@ impl Multipath {
             let is_urgent = is_ack_urgent || self.unacknowledged >= ACK_EVERY;
             self.plan_ack(is_urgent, now);
         }
-        self.handle_reports(pair, &reports, now);
+        self.handle_reports(pair, &reports, under_way, now);
     }
 
-    fn handle_reports(&mut self, pair: Pair, reports: &[PathReport], now: Instant) {
+    fn handle_reports(
+        &mut self,
+        pair: Pair,
+        reports: &[PathReport],
+        under_way: usize,
+        now: Instant,
+    ) {
         let mut lost = Vec::new();
         for report in reports {
             let Some(path) = self.paths.get_mut(&report.path) else { continue };
             path.handle_report(report, path.pair == pair, now, &mut lost);
+            if self.selected == Some(path.id) {
+                path.window.adjust(&path.round_trip, under_way, now);
+            }
         }
         for (name, copy) in lost {
             self.handle_lost(name, copy);
@@ -154,6 +172,7 @@ impl Multipath {
         if !reports.is_empty() {
             self.decide(now);
             self.send_repeats(now);
+            self.send_fresh(now);
         }
     }
 

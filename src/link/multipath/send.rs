@@ -1,5 +1,6 @@
 //! What leaves: datagrams in frames, again where they were lost, twice where that is worth it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::assess::normal_confirmation;
@@ -18,10 +19,6 @@ use crate::wire::{
 
 /// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
 const COPY_SPACING: Duration = Duration::from_millis(2);
-
-/// Datagrams that are sent again at once, and how often so many: 16 every 2 ms are 70 Mbit/s.
-const REPEATS_AT_ONCE: usize = 16;
-const REPEATS_SPACING: Duration = Duration::from_millis(2);
 
 /// Beyond the normal confirmation, and longer with each try: when a datagram is sent again for
 /// want of an acknowledgement.
@@ -86,10 +83,15 @@ impl Multipath {
         self.counters.bytes_first += length;
         self.last_data = Some(now);
         let name = Name { lane, sequence };
+        if lane != EXPRESS {
+            self.fresh.push_back(name);
+            self.send_fresh(now);
+            return;
+        }
         let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
         let carried = self.with_earlier(name, path);
         self.send_data(path, &carried, now);
-        if lane != EXPRESS || !self.is_duplicating() {
+        if !self.is_duplicating() {
             return;
         }
         match self.alternative(path) {
@@ -103,6 +105,34 @@ impl Multipath {
                 self.copies.push_back((now + COPY_SPACING, name, path));
             }
             None => {}
+        }
+    }
+
+    /// Sends what is not urgent, in the pace of the selected path; on another one too while that is
+    /// silent, for what does not arrive holds up all behind it.
+    pub(super) fn send_fresh(&mut self, now: Instant) {
+        let Some(id) = self.selected.filter(|path| self.is_alive(*path)) else { return };
+        while let Some(name) = self.fresh.front().copied() {
+            let Some(path) = self.paths.get_mut(&id) else { return };
+            if !path.window.is_open(now) {
+                return;
+            }
+            self.fresh.pop_front();
+            let lane = self.lanes.get(&name.lane);
+            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
+                continue;
+            };
+            let length = entry.datagram.len();
+            if entry.copy.is_some() {
+                continue;
+            }
+            path.window.handle_sent(length, &path.round_trip, now);
+            let is_silent = path.is_silent;
+            self.send_data(id, &[name], now);
+            if let Some(other) = self.alternative(id).filter(|_| is_silent) {
+                self.counters.bytes_duplicated += length as u64;
+                self.send_data(other, &[name], now);
+            }
         }
     }
 
@@ -155,6 +185,7 @@ impl Multipath {
         wants_answer: bool,
         now: Instant,
     ) -> Option<u64> {
+        let sent = self.clock(now);
         let path = self.paths.get_mut(&path_id)?;
         let keys = self.keys.as_ref()?;
         let number = path.next_number();
@@ -163,7 +194,7 @@ impl Multipath {
             session: keys.outgoing.session(),
             path: path_id,
             number,
-            sent: now.saturating_duration_since(self.started).as_micros() as u32,
+            sent,
         };
         let mut frame = Vec::with_capacity(MAX_FRAME_LEN);
         header.encode(&mut frame);
@@ -186,6 +217,11 @@ impl Multipath {
         self.add_acknowledgements(&mut frame, now);
         let keys = self.keys.as_ref()?;
         keys.outgoing.seal(&header, &mut frame);
+        log::trace!(
+            "frame sent: at={:.6} peer={} path={path_id} number={number} carried={carried:?}",
+            now.saturating_duration_since(self.started).as_secs_f64(),
+            self.peer,
+        );
         self.transmit(path_id, frame);
         Some(number)
     }
@@ -305,29 +341,32 @@ impl Multipath {
         }
     }
 
-    /// Sends again what is planned, no faster than a narrow link can take.
+    /// Sends again what is planned: what is urgent at once, the rest in the pace of its path.
     pub(super) fn send_repeats(&mut self, now: Instant) {
-        if now < self.repeats_from || self.repeats.is_empty() {
-            return;
-        }
-        let mut left = REPEATS_AT_ONCE;
-        while left > 0 {
-            let Some((name, is_unanswered)) = self.repeats.pop_front() else { return };
+        let mut later = VecDeque::new();
+        while let Some((name, is_unanswered)) = self.repeats.pop_front() {
             let lane = self.lanes.get(&name.lane);
             let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
                 continue;
             };
             let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
-            let length = entry.datagram.len() as u64;
-            let avoided = former.filter(|_| is_unanswered);
-            let Some(path) = self.path_for_repeat(avoided) else {
-                self.repeats.push_front((name, is_unanswered));
-                return;
+            let length = entry.datagram.len();
+            let path = self.path_for_repeat(former.filter(|_| is_unanswered));
+            let Some(path) = path.and_then(|path| self.paths.get_mut(&path)) else {
+                later.push_back((name, is_unanswered));
+                continue;
             };
-            left -= 1;
+            if name.lane != EXPRESS {
+                if !path.window.is_open(now) {
+                    later.push_back((name, is_unanswered));
+                    continue;
+                }
+                path.window.handle_sent(length, &path.round_trip, now);
+            }
+            let (path, loss) = (path.id, path.loss_sent.ratio());
             if former.is_some() {
                 self.counters.repaired += 1;
-                self.counters.bytes_duplicated += length;
+                self.counters.bytes_duplicated += length as u64;
             }
             if let Some(lane) = self.lanes.get_mut(&name.lane)
                 && let Some(entry) = lane.sender.get_mut(name.sequence)
@@ -335,13 +374,12 @@ impl Multipath {
                 entry.tries = (tries + 1).min(PROBE_TRIES);
             }
             self.send_data(path, &[name], now);
-            let loss = self.paths.get(&path).and_then(|path| path.loss_sent.ratio());
             if tries > 0 || loss.is_some_and(|loss| loss >= SHOWS_MUCH_LOSS) {
                 let other = self.alternative(path).unwrap_or(path);
                 self.copies.push_back((now + COPY_SPACING, name, other));
             }
         }
-        self.repeats_from = now + REPEATS_SPACING;
+        self.repeats = later;
     }
 
     /// Sends the second copies whose time has come.
