@@ -41,10 +41,10 @@ pub(crate) enum Control {
     RouteWithdrawn { id: RouteId },
     /// The sender reads link frames from now on.
     FramesReady,
-    /// A further lane is to begin; the answer is an offer of the same generation.
+    /// A further lane is to begin; the answer is an offer of the same number.
     Lane {
-        /// Rises each time the lane begins anew.
-        generation: u8,
+        /// Its number in frames; a higher one of the same parity takes its place.
+        lane: u8,
         #[serde(flatten)]
         offer: InnerOffer,
     },

@@ -1,13 +1,13 @@
-//! What carries a session: one connection for what is urgent, another for the rest, both over the
-//! same paths.
+//! What carries a session: one connection for what is urgent, one for most topics, one for what is
+//! large and can wait, all over the same paths.
 //!
-//! Below DTLS one cannot see what a datagram is for. With one connection a lost part of an image
-//! would hold up the stop command behind it; so *express* (control messages and urgent topics) and
-//! *bulk* are two. Signaling knows of express only; bulk begins once express is proven and frames
-//! are agreed, and lives within them.
+//! Below DTLS one cannot see what a datagram is for, and SCTP sends in order. With one connection a
+//! lost part of an image would hold up the stop command behind it, and a camera would use up the
+//! window that odometry needs. Signaling knows of the *express* connection only; the others begin
+//! once that is proven and frames are agreed, and live within them.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use str0m::Input;
@@ -26,21 +26,27 @@ use crate::config::{Delivery, Priority};
 /// Which connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Urgent.
+    /// Control messages and urgent topics.
     Express,
-    /// The rest.
-    Bulk,
+    /// Most topics.
+    Normal,
+    /// What is large and can wait.
+    Low,
 }
 
 impl Lane {
     /// All of them, the urgent one first.
-    pub(super) const ALL: [Self; 2] = [Self::Express, Self::Bulk];
+    pub(super) const ALL: [Self; 3] = [Self::Express, Self::Normal, Self::Low];
+
+    /// Those within frames.
+    const INNER: [Self; 2] = [Self::Normal, Self::Low];
 
     /// The lane of topics of this priority.
     pub(super) fn of(priority: Priority) -> Self {
         match priority {
             Priority::Critical | Priority::High => Self::Express,
-            Priority::Normal | Priority::Low => Self::Bulk,
+            Priority::Normal => Self::Normal,
+            Priority::Low => Self::Low,
         }
     }
 }
@@ -70,6 +76,9 @@ pub(super) enum LanesOutput {
 /// something to send; but what it holds can no longer be overtaken.
 const MAX_HELD_BY_SCTP: usize = 48 * 1024;
 
+/// How long the caller may wait where nothing is due.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// What is to be done next.
 enum Step {
     Wait(Instant),
@@ -77,13 +86,15 @@ enum Step {
     PutOut(LanesOutput),
 }
 
-/// The connection within frames, and which one it is.
-struct Bulk {
-    generation: u8,
+/// A connection within frames.
+struct InnerLane {
+    /// Its number in frames: odd for [`Lane::Normal`], even for [`Lane::Low`], and a higher one
+    /// each time that it begins anew.
+    number: u8,
     inner: Inner,
 }
 
-/// Both connections of a session and their paths.
+/// All connections of a session and their paths.
 pub(super) struct Lanes {
     transport: Transport,
     multipath: Multipath,
@@ -93,7 +104,8 @@ pub(super) struct Lanes {
     share: [u8; 32],
     /// Does the peer read frames, or will it?
     has_frames: bool,
-    bulk: Option<Bulk>,
+    /// [`Lane::Normal`] and [`Lane::Low`].
+    inner: [Option<InnerLane>; 2],
     said: Vec<Control>,
 }
 
@@ -116,7 +128,7 @@ impl Lanes {
             is_offerer,
             share,
             has_frames: is_random,
-            bulk: None,
+            inner: [None, None],
             said: Vec::new(),
         };
         lanes.take_descriptions(now);
@@ -180,35 +192,42 @@ impl Lanes {
         if self.has_frames && !self.multipath.is_framing() {
             self.transport.set_watched();
             self.multipath.start_framing(now);
-            if self.bulk.is_none() {
-                self.renew_bulk(1, now);
+            for lane in Lane::INNER {
+                if self.inner[index(lane as u8)].is_none() {
+                    self.begin_lane(lane as u8, now);
+                }
             }
         }
     }
 
-    /// The peer begins the bulk lane, or begins it anew.
-    pub(super) fn handle_lane(&mut self, generation: u8, offer: &InnerOffer, now: Instant) {
-        let own = self.bulk.as_ref().map_or(0, |bulk| bulk.generation);
-        if !self.has_frames || generation == 0 || generation < own {
+    /// The peer begins a lane, or begins it anew.
+    pub(super) fn handle_lane(&mut self, number: u8, offer: &InnerOffer, now: Instant) {
+        if !self.has_frames || number == EXPRESS {
             return;
         }
-        if generation > own {
-            self.renew_bulk(generation, now);
+        let own = self.inner[index(number)].as_ref().map_or(0, |lane| lane.number);
+        if number > own {
+            self.begin_lane(number, now);
         }
-        let Some(bulk) = self.bulk.as_mut().filter(|bulk| !bulk.inner.is_started()) else { return };
-        if let Err(error) = bulk.inner.start(offer, self.is_offerer, now) {
-            log::warn!("bulk lane not begun: {error}");
+        let lane = self.inner[index(number)].as_mut();
+        let Some(lane) = lane.filter(|lane| lane.number == number && !lane.inner.is_started())
+        else {
+            return;
+        };
+        match lane.inner.start(offer, self.is_offerer, now) {
+            Ok(()) => self.multipath.release_lane(number),
+            Err(error) => log::warn!("lane not begun: lane={number}: {error}"),
         }
     }
 
-    fn renew_bulk(&mut self, generation: u8, now: Instant) {
-        if let Some(former) = self.bulk.take() {
-            self.multipath.close_lane(former.generation);
+    fn begin_lane(&mut self, number: u8, now: Instant) {
+        if let Some(former) = self.inner[index(number)].take() {
+            self.multipath.close_lane(former.number);
         }
         let Some((inner, offer)) = Inner::new(&self.certificate, now) else { return };
-        self.multipath.open_lane(generation);
-        self.bulk = Some(Bulk { generation, inner });
-        self.said.push(Control::Lane { generation, offer });
+        self.multipath.open_lane(number);
+        self.inner[index(number)] = Some(InnerLane { number, inner });
+        self.said.push(Control::Lane { lane: number, offer });
     }
 
     /// The local addresses, and what is known of the interfaces behind them.
@@ -261,8 +280,8 @@ impl Lanes {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.multipath.handle_timeout(now);
         self.transport.handle_timeout(now);
-        if let Some(bulk) = &mut self.bulk {
-            bulk.inner.handle_timeout(now);
+        for lane in self.inner.iter_mut().flatten() {
+            lane.inner.handle_timeout(now);
         }
     }
 
@@ -273,17 +292,15 @@ impl Lanes {
         delivery: Delivery,
         fragment: &[u8],
     ) -> bool {
-        match lane {
-            Lane::Bulk if self.has_frames => {
-                let Some(bulk) = &mut self.bulk else { return false };
-                let (unacknowledged, window) = self.multipath.under_way(bulk.generation);
-                let held = bulk.inner.buffered_amount().saturating_sub(unacknowledged);
-                unacknowledged < window
-                    && held < MAX_HELD_BY_SCTP
-                    && bulk.inner.write_fragment(delivery, fragment)
-            }
-            Lane::Express | Lane::Bulk => self.transport.write_fragment(delivery, fragment),
+        if lane == Lane::Express || !self.has_frames {
+            return self.transport.write_fragment(delivery, fragment);
         }
+        let Some(lane) = &mut self.inner[index(lane as u8)] else { return false };
+        let held = lane.inner.buffered_amount();
+        let held = held.saturating_sub(self.multipath.unacknowledged(lane.number));
+        self.multipath.has_room(lane.number)
+            && held < MAX_HELD_BY_SCTP
+            && lane.inner.write_fragment(delivery, fragment)
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.
@@ -322,45 +339,57 @@ impl Lanes {
                 TransportOutput::Fragment(bytes) => return LanesOutput::Fragment(bytes),
                 TransportOutput::Ended(reason) => return LanesOutput::Ended(reason),
             };
-            let bulk = match self.poll_bulk(now) {
+            let inner = match self.poll_inner(now) {
                 Step::Wait(at) => at,
                 Step::PutOut(output) => return output,
                 Step::Again => continue,
             };
             match self.multipath.poll(now) {
                 MultipathOutput::Timeout(at) => {
-                    return LanesOutput::Timeout(at.min(express).min(bulk));
+                    return LanesOutput::Timeout(at.min(express).min(inner));
                 }
                 MultipathOutput::Datagram { lane: EXPRESS, datagram } => {
                     self.transport.handle_unframed(&datagram, now);
                 }
-                MultipathOutput::Datagram { lane, datagram } => {
-                    if let Some(bulk) = self.bulk.as_mut().filter(|bulk| bulk.generation == lane) {
-                        bulk.inner.handle_datagram(&datagram, now);
+                MultipathOutput::Datagram { lane: number, datagram } => {
+                    let lane = self.inner[index(number)].as_mut();
+                    if let Some(lane) = lane.filter(|lane| lane.number == number) {
+                        lane.inner.handle_datagram(&datagram, now);
                     }
                 }
             }
         }
     }
 
-    fn poll_bulk(&mut self, now: Instant) -> Step {
-        const NEVER: std::time::Duration = std::time::Duration::from_secs(60);
-        let Some(bulk) = &mut self.bulk else { return Step::Wait(now + NEVER) };
-        match bulk.inner.poll(now) {
-            InnerOutput::Timeout(at) => Step::Wait(at),
-            InnerOutput::Datagram(datagram) => {
-                let lane = bulk.generation;
-                self.multipath.send(lane, datagram, now);
-                Step::Again
-            }
-            InnerOutput::Opened => Step::Again,
-            InnerOutput::Fragment(bytes) => Step::PutOut(LanesOutput::Fragment(bytes)),
-            InnerOutput::Ended(reason) => {
-                let generation = bulk.generation.checked_add(1).unwrap_or(1);
-                log::warn!("bulk lane begins anew: generation={generation}: {reason}");
-                self.renew_bulk(generation, now);
-                Step::Again
+    fn poll_inner(&mut self, now: Instant) -> Step {
+        let mut wake = now + LONGEST_WAIT;
+        for lane in self.inner.iter_mut().flatten() {
+            let number = lane.number;
+            match lane.inner.poll(now) {
+                InnerOutput::Timeout(at) => wake = wake.min(at),
+                InnerOutput::Datagram(datagram) => {
+                    self.multipath.send(number, datagram, now);
+                    return Step::Again;
+                }
+                InnerOutput::Opened => return Step::Again,
+                InnerOutput::Fragment(bytes) => {
+                    return Step::PutOut(LanesOutput::Fragment(bytes));
+                }
+                InnerOutput::Ended(reason) => {
+                    log::warn!("lane begins anew: lane={number}: {reason}");
+                    let Some(next) = number.checked_add(2) else {
+                        return Step::PutOut(LanesOutput::Ended(reason));
+                    };
+                    self.begin_lane(next, now);
+                    return Step::Again;
+                }
             }
         }
+        Step::Wait(wake)
     }
+}
+
+/// Where the lane of this number is kept.
+fn index(number: u8) -> usize {
+    usize::from(number.is_multiple_of(2))
 }

@@ -60,7 +60,7 @@ impl Session {
             authenticated: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
-            stalled: [None, None],
+            stalled: [None, None, None],
         }
     }
 
@@ -256,8 +256,8 @@ impl Session {
                 self.lanes.handle_frames_ready(now);
                 None
             }
-            Control::Lane { generation, offer } => {
-                self.lanes.handle_lane(generation, &offer, now);
+            Control::Lane { lane, offer } => {
+                self.lanes.handle_lane(lane, &offer, now);
                 None
             }
             Control::AddressAdded { address } => {

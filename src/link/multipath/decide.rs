@@ -342,7 +342,7 @@ impl Multipath {
         }
         if self.outage_since.is_none() {
             let paced = self.paths.values().filter_map(|path| path.window.opens());
-            if !self.repeats.is_empty() || !self.fresh.is_empty() {
+            if !self.repeats.is_empty() || self.fresh.iter().any(|queue| !queue.is_empty()) {
                 paced.filter(|at| *at > now).for_each(&mut take);
             }
         }

@@ -86,6 +86,8 @@ pub(super) enum Taken {
 struct Lane {
     sender: LaneSender,
     receiver: LaneReceiver,
+    /// May what came be taken?
+    is_released: bool,
 }
 
 /// A handover whose first frame on the new path is not confirmed yet.
@@ -132,8 +134,9 @@ pub(super) struct Multipath {
     outage_since: Option<Instant>,
     handovers: u32,
 
-    /// Not urgent and not sent yet: it waits for its turn in the pace of the path.
-    fresh: VecDeque<Name>,
+    /// Not urgent and not sent yet: it waits for its turn in the pace of the path; lanes of odd
+    /// numbers first.
+    fresh: [VecDeque<Name>; 2],
     /// To be sent again, in order, and whether by another path than before.
     repeats: VecDeque<(Name, bool)>,
     /// Second copies: when, what, on which path.
@@ -177,14 +180,14 @@ impl Multipath {
             framing_since: now,
             peer_clock: PeerClock::default(),
             inbound: BTreeMap::new(),
-            lanes: BTreeMap::from([(EXPRESS, Lane::default())]),
+            lanes: BTreeMap::from([(EXPRESS, Lane { is_released: true, ..Lane::default() })]),
             selected: None,
             wanted: None,
             advantage: None,
             pending: None,
             outage_since: None,
             handovers: 0,
-            fresh: VecDeque::new(),
+            fresh: [VecDeque::new(), VecDeque::new()],
             repeats: VecDeque::new(),
             copies: VecDeque::new(),
             probe_due: None,
@@ -247,9 +250,16 @@ impl Multipath {
         Duration::from_micros(age.max(0) as u64) + one_way
     }
 
-    /// A lane begins anew, with nothing in it.
+    /// A lane begins, with nothing in it. What comes is held until it is released.
     pub(super) fn open_lane(&mut self, lane: u8) {
         self.lanes.insert(lane, Lane::default());
+    }
+
+    /// What comes by a lane can be taken.
+    pub(super) fn release_lane(&mut self, lane: u8) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.is_released = true;
+        }
     }
 
     /// A lane is over.
@@ -257,11 +267,23 @@ impl Multipath {
         self.lanes.remove(&lane);
     }
 
-    /// Bytes of a lane that the peer has not acknowledged, and how many may be under way.
-    pub(super) fn under_way(&self, lane: u8) -> (usize, usize) {
-        let unacknowledged = self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes());
+    /// Bytes of a lane that the peer has not acknowledged.
+    pub(super) fn unacknowledged(&self, lane: u8) -> usize {
+        self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes())
+    }
+
+    /// May more of a lane that is not urgent be under way? Lanes of even numbers may use what the
+    /// others leave, and a part of the window in any case.
+    pub(super) fn has_room(&self, lane: u8) -> bool {
         let selected = self.selected.and_then(|path| self.paths.get(&path));
-        (unacknowledged, selected.map_or(0, |path| path.window.bytes()))
+        let window = selected.map_or(0, |path| path.window.bytes());
+        let own = self.unacknowledged(lane);
+        if !lane.is_multiple_of(2) {
+            return own < window;
+        }
+        let paced = self.lanes.iter().filter(|(number, _)| **number != EXPRESS);
+        let all: usize = paced.map(|(_, lane)| lane.sender.bytes()).sum();
+        all < window || own < window / LOW_PART
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.
@@ -362,7 +384,9 @@ impl Multipath {
     /// The next thing to do, once nothing is ready.
     pub(super) fn poll(&mut self, now: Instant) -> MultipathOutput {
         for (lane, state) in &mut self.lanes {
-            if let Some(datagram) = state.receiver.pop() {
+            if state.is_released
+                && let Some(datagram) = state.receiver.pop()
+            {
                 return MultipathOutput::Datagram { lane: *lane, datagram };
             }
         }
@@ -460,6 +484,9 @@ impl Multipath {
         self.asked_for = self.asked_for.max(now);
     }
 }
+
+/// Lanes of even numbers have this part of the window in any case: nothing starves for ever.
+const LOW_PART: usize = 8;
 
 /// A caller may be late by so much without a path being given the benefit of the doubt.
 const LATE: Duration = Duration::from_millis(25);

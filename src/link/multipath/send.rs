@@ -84,7 +84,7 @@ impl Multipath {
         self.last_data = Some(now);
         let name = Name { lane, sequence };
         if lane != EXPRESS {
-            self.fresh.push_back(name);
+            self.fresh[usize::from(lane.is_multiple_of(2))].push_back(name);
             self.send_fresh(now);
             return;
         }
@@ -112,12 +112,14 @@ impl Multipath {
     /// silent, for what does not arrive holds up all behind it.
     pub(super) fn send_fresh(&mut self, now: Instant) {
         let Some(id) = self.selected.filter(|path| self.is_alive(*path)) else { return };
-        while let Some(name) = self.fresh.front().copied() {
+        while let Some(name) = self.fresh.iter().find_map(VecDeque::front).copied() {
             let Some(path) = self.paths.get_mut(&id) else { return };
             if !path.window.is_open(now) {
                 return;
             }
-            self.fresh.pop_front();
+            if let Some(queue) = self.fresh.iter_mut().find(|queue| !queue.is_empty()) {
+                queue.pop_front();
+            }
             let lane = self.lanes.get(&name.lane);
             let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
                 continue;
