@@ -52,10 +52,10 @@ class Graph:
             self.process.wait()
 
     def _do(self, name: str, *topic: str, **options):
-        # The one argument without a name is the topic, or the node.
+        # The one argument without a name is the topic, unless the command is about something else.
         command = {"do": name, **options}
         if topic:
-            command["node" if name == "parameters" else "topic"] = topic[0]
+            command[{"parameters": "node", "select_path": "service"}.get(name, "topic")] = topic[0]
         print(json.dumps(command), file=self.process.stdin, flush=True)
         try:
             answer = json.loads(self._answers.get(timeout=2 * PATIENCE))
