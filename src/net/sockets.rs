@@ -10,7 +10,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use super::interfaces::network_interface;
 use crate::link::{NetworkInterface, Transmit};
 
 /// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
@@ -23,37 +22,55 @@ pub(super) struct Sockets {
     sockets: BTreeMap<SocketAddr, Bound>,
     /// The address whose socket gave the last datagram: the next one is asked first.
     last: Option<SocketAddr>,
+    /// Did the kernel refuse a datagram as if an interface had gone?
+    is_doubtful: bool,
 }
 
 struct Bound {
     socket: UdpSocket,
-    interface: String,
+    interface: NetworkInterface,
     /// Datagrams that the kernel did not take.
     not_taken: u64,
 }
 
 impl Sockets {
-    /// Opens sockets for new addresses and closes those whose address has gone.
-    pub(super) fn update(&mut self, usable: &BTreeMap<IpAddr, String>) {
+    /// Opens sockets for new addresses, closes those whose address has gone, and notes what has
+    /// changed about the interfaces behind the others.
+    pub(super) fn update(&mut self, usable: &BTreeMap<IpAddr, NetworkInterface>) {
         self.sockets.retain(|address, bound| {
-            let stays = usable.get(&address.ip()) == Some(&bound.interface);
-            if !stays {
-                log::info!("address gone: interface={} address={}", bound.interface, address.ip());
+            let NetworkInterface { name, carrier, .. } = &bound.interface;
+            let ip = address.ip();
+            let Some(interface) = usable.get(&ip).filter(|interface| interface.name == *name)
+            else {
+                log::info!("address gone: interface={name} address={ip}");
+                return false;
+            };
+            match (*carrier, interface.carrier) {
+                (true, false) => log::info!("no carrier: interface={name} address={ip}"),
+                (false, true) => log::info!("carrier back: interface={name} address={ip}"),
+                (true, true) | (false, false) => {}
             }
-            stays
+            interface.clone_into(&mut bound.interface);
+            true
         });
         for (ip, interface) in usable {
             if self.sockets.keys().any(|address| address.ip() == *ip) {
                 continue;
             }
-            match bind(*ip, interface) {
+            let name = &interface.name;
+            match bind(*ip, name) {
                 Ok((address, socket)) => {
-                    log::info!("address in use: interface={interface} address={address}");
+                    log::info!("address in use: interface={name} address={address}");
                     let interface = interface.clone();
                     self.sockets.insert(address, Bound { socket, interface, not_taken: 0 });
                 }
+                // The kernel still sees whether anybody else has it (RFC 4862 §5.4), and tells
+                // when it is done.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    log::debug!("address not ready: interface={name} address={ip}");
+                }
                 Err(error) => {
-                    log::warn!("address not used: interface={interface} address={ip}: {error}");
+                    log::warn!("address not used: interface={name} address={ip}: {error}");
                 }
             }
         }
@@ -61,15 +78,17 @@ impl Sockets {
 
     /// Local addresses, with their ports and what is known of the interfaces behind them.
     pub(super) fn addresses(&self) -> BTreeMap<SocketAddr, NetworkInterface> {
-        self.sockets
-            .iter()
-            .map(|(address, bound)| (*address, network_interface(&bound.interface)))
-            .collect()
+        self.sockets.iter().map(|(address, bound)| (*address, bound.interface.clone())).collect()
     }
 
-    /// Name of the interface behind a local address.
-    pub(super) fn interface(&self, local: SocketAddr) -> Option<&str> {
-        self.sockets.get(&local).map(|bound| bound.interface.as_str())
+    /// The interface behind a local address.
+    pub(super) fn interface(&self, local: SocketAddr) -> Option<&NetworkInterface> {
+        self.sockets.get(&local).map(|bound| &bound.interface)
+    }
+
+    /// Has an interface gone, by what the kernel said to a datagram since the last call?
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.is_doubtful)
     }
 
     /// Sends a datagram. One that the kernel does not take now is lost, as it may be anywhere on
@@ -78,6 +97,12 @@ impl Sockets {
         let Some(bound) = self.sockets.get_mut(&transmit.source) else { return };
         if let Err(error) = bound.socket.try_send_to(&transmit.contents, transmit.destination) {
             bound.not_taken += 1;
+            self.is_doubtful |= matches!(
+                error.kind(),
+                io::ErrorKind::NetworkDown
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::AddrNotAvailable
+            );
             // The first one, and then ever more seldom.
             if bound.not_taken.is_power_of_two() {
                 let (local, remote) = (transmit.source, transmit.destination);
