@@ -76,45 +76,23 @@ async fn told(socket: &UnixDatagram) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
-    use std::process::Command;
     use std::time::Duration;
 
     use super::super::interfaces::usable_addresses;
+    use super::super::namespace::{ip, run_inside};
     use super::*;
     use crate::config::InterfaceFilter;
-
-    /// Set in the process that runs in a network namespace of its own.
-    const INSIDE: &str = "ROVER_LINK_TEST_INSIDE";
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
     fn the_kernel_tells_at_once_that_an_interface_comes_or_goes() {
-        if std::env::var_os(INSIDE).is_some() {
+        run_inside(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            return runtime.unwrap().block_on(loopback_comes_and_goes());
-        }
-        let name = std::thread::current().name().unwrap().to_owned();
-        let in_namespace = |program: &str, arguments: &[&str]| {
-            Command::new("unshare")
-                .args(["--user", "--map-root-user", "--net", program])
-                .args(arguments)
-                .env(INSIDE, "")
-                .output()
-                .unwrap()
-        };
-        let possible = in_namespace("ip", &["link", "set", "lo", "up"]);
-        if !possible.status.success() {
-            let cause = String::from_utf8_lossy(&possible.stderr).into_owned();
-            return println!("not tested, for no network namespace can be made: {cause}");
-        }
-        let program = std::env::current_exe().unwrap().display().to_string();
-        let output = in_namespace(&program, &[&name, "--exact", "--nocapture"]);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            runtime.unwrap().block_on(loopback_comes_and_goes());
+        });
     }
 
-    /// In a new network namespace there is nothing but loopback, and that is down.
     async fn loopback_comes_and_goes() {
         let filter = InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() };
         let has_carrier = || {
@@ -123,8 +101,7 @@ mod tests {
         };
         let mut changes = Changes::watch();
         for (state, expected) in [("up", true), ("down", false)] {
-            let done = Command::new("ip").args(["link", "set", "lo", state]).status();
-            assert!(done.unwrap().success());
+            ip(&format!("link set lo {state}"));
             loop {
                 tokio::time::timeout(PATIENCE, changes.next()).await.expect("it is told");
                 if has_carrier() == expected {

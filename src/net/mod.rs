@@ -5,6 +5,8 @@ mod driver;
 mod exchange;
 mod identity;
 mod interfaces;
+#[cfg(test)]
+mod namespace;
 mod signal;
 mod sockets;
 

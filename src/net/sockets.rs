@@ -158,7 +158,64 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
             log::debug!("socket buffer: interface={interface}: {error}");
         }
     }
+    // Or the route with the least metric decided which radio it leaves by, whatever its address.
+    // Kernels before 5.7 let root alone do this.
+    if let Err(error) = socket.bind_device(Some(interface.as_bytes())) {
+        log::warn!("datagrams may leave by another interface than {interface}: {error}");
+    }
     socket.bind(&wanted.into())?;
     let socket = UdpSocket::from_std(socket.into())?;
     Ok((socket.local_addr()?, socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::namespace::{ip, run_inside};
+    use super::*;
+    use crate::config::InterfaceKind;
+
+    #[test]
+    fn a_datagram_leaves_by_the_interface_of_its_address_whatever_the_routes() {
+        run_inside(|| {
+            for (radio, address, metric) in [("r0", "10.0.0.1", 100), ("r1", "10.0.1.1", 200)] {
+                ip(&format!("link add {radio} type veth peer name far_{radio}"));
+                for end in [radio.to_owned(), format!("far_{radio}")] {
+                    // Nothing is sent but what the test sends.
+                    ip(&format!("link set {end} addrgenmode none up"));
+                }
+                ip(&format!("address add {address}/24 dev {radio}"));
+                ip(&format!("route add default dev {radio} metric {metric}"));
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(send_by_each_radio());
+        });
+    }
+
+    async fn send_by_each_radio() {
+        let sent = |radio: &str| {
+            let counted = ip(&format!("-json -stats link show {radio}"));
+            let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
+            counted[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
+        };
+        for (radio, address, other) in [("r1", [10, 0, 1, 1], "r0"), ("r0", [10, 0, 0, 1], "r1")] {
+            let interface = NetworkInterface {
+                name: radio.to_owned(),
+                kind: InterfaceKind::Ethernet,
+                metered: false,
+                carrier: true,
+                signal_strength: None,
+            };
+            let mut sockets = Sockets::default();
+            sockets.update(&BTreeMap::from([(IpAddr::from(address), interface)]));
+            let (source, bound) = sockets.sockets.first_key_value().unwrap();
+            bound.socket.writable().await.unwrap();
+            let source = *source;
+            let destination = ([192, 0, 2, 1], 9).into();
+            let before = (sent(radio), sent(other));
+            sockets.send(&Transmit { source, destination, contents: vec![1] });
+            // What is sent first is the question who has the address.
+            assert!(sent(radio) > before.0, "{radio}");
+            assert_eq!(sent(other), before.1, "{other}");
+        }
+    }
 }
