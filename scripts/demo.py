@@ -21,9 +21,10 @@ sys.path.insert(1, str(ROOT / "tests/ros"))
 
 try:
     from ament_index_python.packages import get_package_share_directory
+    from demo.namespaces import why_no_namespaces
+    from demo.part import Part, PartError
     from demo.screen import Screen
-    from demo.stage import RADIOS, ROVERS, Part, PartError, Stage
-    from demo.stage import environment, free_domains, free_port, why_no_namespaces
+    from demo.stage import RADIOS, ROVERS, Stage, environment, free_domains, free_port
     from demo.view import View
     from launch_expand import expand
 except ImportError as error:
@@ -75,7 +76,7 @@ def start_all(stage: Stage, duration: float) -> tuple[Part, Part, dict[str, str]
     """Starts everything; returns the publishing and the subscribing program, and the rovers' domains."""
     domains = dict(zip(ROVERS, free_domains()))
     # In namespaces, the server is at the far end of one of rover_a's radios.
-    bind = f"{RADIOS['cell0'][1]}:3001" if stage.has_namespaces else f"127.0.0.1:{free_port()}"
+    bind = f"{RADIOS['wwan0'][1]}:3001" if stage.has_namespaces else f"127.0.0.1:{free_port()}"
     launch_arguments = {"bind": bind, "domain_a": domains["rover_a"], "domain_b": domains["rover_b"]}
     server, *rovers = expand(SHARE / "launch/demo.launch.xml", launch_arguments, demo_environment(stage))
 
