@@ -91,6 +91,10 @@ class Stage:
                 self.unclean.append(f"{part.name} stopped with status {status}")
         self.parts = [part for part in self.parts if part not in parts]
 
+    def set_radio(self, radio: str, is_up: bool) -> None:
+        """Takes a radio of the first rover away, or brings it back."""
+        self._namespaces.ip(ROVERS[0], f"link set {radio} {'up' if is_up else 'down'}")
+
     def enter_command(self, rover: str) -> str:
         """What to put before a command to run it on the machine of a rover; empty if that is this one."""
         return self._namespaces.enter_from_shell(rover) if self._namespaces else ""
