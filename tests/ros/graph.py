@@ -20,10 +20,10 @@ class GraphError(Exception):
 class Graph:
     """Each command of the worker is a method: `graph.publish("/odom", count=10)`."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, enter: list[str]) -> None:
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("graph_worker.py"))],
+                [*enter, sys.executable, str(Path(__file__).with_name("graph_worker.py"))],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

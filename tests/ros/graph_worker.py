@@ -55,6 +55,7 @@ class Worker:
         self._received: dict[str, Received] = {}
         self._subscriptions: dict[str, object] = {}
         self._going_on: dict[str, tuple] = {}
+        self._departures: dict[str, list[float]] = {}
 
     def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
         made = self._node.create_publisher(message_class(type), topic, profile(reliability, durability, depth))
@@ -81,19 +82,27 @@ class Worker:
         self._publishers[topic][0].publish(message)
         return digest(message)
 
-    def keep_publishing(self, topic, rate, seed):
+    def keep_publishing(self, topic, rate, seed, size=None):
         """Publishes at this rate, Hz, until told to stop."""
         digests: list[str] = []
-        timer = self._node.create_timer(
-            1.0 / rate, lambda: digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}"))
-        )
-        self._going_on[topic] = (timer, digests)
+        times: list[float] = []
+
+        def publish():
+            times.append(time.monotonic())
+            digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}", size=size))
+
+        self._going_on[topic] = (self._node.create_timer(1.0 / rate, publish), digests)
+        self._departures[topic] = times
 
     def stop_publishing(self, topic):
         timer, digests = self._going_on.pop(topic)
         timer.cancel()
         self._node.destroy_timer(timer)
         return digests
+
+    def departures(self, topic):
+        """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
+        return list(self._departures[topic])
 
     def subscribe(self, topic, type, reliability="reliable", durability="volatile", depth=1000, keeps=1):
         received = self._received[topic] = Received()
