@@ -31,7 +31,7 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Shortest time from a look at the addresses to one that a refused datagram gives rise to: some
 /// are refused for as long as a peer names addresses that cannot be reached from here.
-const DOUBT_PAUSE: Duration = Duration::from_millis(50);
+const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often the state of the link is shown to the application.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
@@ -285,13 +285,6 @@ impl Driver {
     fn show(&self) {
         let mut peers = self.fleet.snapshot(Instant::now());
         for peer in &mut peers {
-            for path in &mut peer.paths {
-                if let Some(interface) = self.sockets.interface(path.local_address) {
-                    interface.name.clone_into(&mut path.interface);
-                    path.interface_kind = interface.kind;
-                    path.signal_strength = interface.signal_strength.map_or(f64::NAN, f64::from);
-                }
-            }
             for route in &mut peer.routes {
                 let dropped = match route.direction {
                     RouteDirection::Send => self.application.dropped_outgoing(route.id),

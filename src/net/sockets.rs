@@ -81,11 +81,6 @@ impl Sockets {
         self.sockets.iter().map(|(address, bound)| (*address, bound.interface.clone())).collect()
     }
 
-    /// The interface behind a local address.
-    pub(super) fn interface(&self, local: SocketAddr) -> Option<&NetworkInterface> {
-        self.sockets.get(&local).map(|bound| &bound.interface)
-    }
-
     /// Has an interface gone, by what the kernel said to a datagram since the last call?
     pub(super) fn take_doubt(&mut self) -> bool {
         std::mem::take(&mut self.is_doubtful)
