@@ -3,10 +3,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench clean
+.PHONY: help setup build demo test lab bench clean
 
 # Passed on to the program that a target runs: make demo ARGS=--keep
 ARGS ?=
+# Played by the lab: make lab SCENARIO=tests/scenarios/5-s-up.toml
+SCENARIO ?=
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,11 +19,14 @@ setup: ## Install what is missing: system packages, ROS 2 where none is sourced,
 build: setup ## Build the package into install/; then: . ./env.sh
 	@scripts/build.sh
 
-demo: build ## Show two rovers sharing topics, under a minute; ARGS=--keep leaves it running
+demo: build ## Show two rovers sharing topics and losing a radio, under a minute; ARGS=--keep leaves it running
 	@. ./env.sh && exec python3 scripts/demo.py $(ARGS)
 
 test: build ## Run all tests
 	@scripts/test.sh
+
+lab: build ## Play scenarios of a link with emulated radios and real ROS, SCENARIO=FILE...; writes target/lab.json
+	@scripts/lab.sh $(SCENARIO) $(ARGS)
 
 bench: build ## Measure added latency and throughput beside plain DDS; writes target/bench.json
 	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)

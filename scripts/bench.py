@@ -24,7 +24,8 @@ ROOT = SCRIPTS.parent
 try:
     from ament_index_python.packages import get_package_prefix
     from demo.screen import aligned
-    from demo.stage import ROVERS, Part, PartError, Stage, environment, free_domains, free_port
+    from demo.part import Part, PartError
+    from demo.stage import ROVERS, Stage, environment, free_domains, free_port
 except ImportError as error:
     sys.exit(f"{error}. Source the environment first: . ./env.sh, or run: make bench")
 

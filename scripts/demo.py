@@ -2,7 +2,8 @@
 """Shows the main job: two rovers, each with its own ROS 2 graph, share real topics. Run it by: make demo
 
 Starts what launch/demo.launch.xml starts (signaling server, two rovers), a ROS program that publishes on rover_a and
-one that subscribes on rover_b, and shows what arrives. Exit status 0 only if every topic arrived as its QoS promises.
+one that subscribes on rover_b, and shows what arrives. Takes one radio away meanwhile and brings it back. Exit status 0
+only if every topic arrived as its QoS promises, and the rovers told of the handover.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ sys.path.insert(1, str(ROOT / "tests/ros"))
 
 try:
     from ament_index_python.packages import get_package_share_directory
+    from demo.handover import RADIO, RadioLoss
+    from demo.namespaces import why_no_namespaces
+    from demo.part import Part, PartError
     from demo.screen import Screen
-    from demo.stage import RADIOS, ROVERS, Part, PartError, Stage
-    from demo.stage import environment, free_domains, free_port, why_no_namespaces
+    from demo.stage import RADIOS, ROVERS, Stage, environment, free_domains, free_port
     from demo.view import View
     from launch_expand import expand
 except ImportError as error:
@@ -44,17 +47,18 @@ def main() -> int:
     arguments = parser.parse_args()
 
     reason = why_no_namespaces()
-    view = View()
+    view, loss = View(), None
     try:
         with Stage(ROOT / "log/demo", namespaces=not reason) as stage:
             say(introduction(reason))
+            loss = RadioLoss(stage) if stage.has_namespaces else None
             started = time.monotonic()
             publisher, subscriber, domains = start_all(stage, math.inf if arguments.keep else arguments.duration)
             say(f"logs: {stage.logs.relative_to(ROOT)}/")
             if arguments.keep:
                 say(how_to_look(stage, domains))
             try:
-                watch(stage, publisher, subscriber, view, started)
+                watch(stage, publisher, subscriber, view, loss, started)
             except KeyboardInterrupt:
                 if not arguments.keep:
                     raise
@@ -67,15 +71,23 @@ def main() -> int:
     print(view.verdict())
     for text in stage.unclean:
         say(f"warning: {text}; see {stage.logs.relative_to(ROOT)}/")
+    is_shown = True
+    if reason:
+        say(f"handover not shown: {reason}")
+    elif loss and loss.taken_at:
+        print("\n".join(["", *loss.story(view)]))
+        is_shown = loss.is_shown(view)
     say("every topic arrived as its QoS promises" if view.is_good else "failed: see the verdict of each topic")
-    return 0 if view.is_good else 1
+    if not is_shown:
+        say(f"failed: {ROVERS[0]} told of no handover away from {RADIO}")
+    return 0 if view.is_good and is_shown else 1
 
 
 def start_all(stage: Stage, duration: float) -> tuple[Part, Part, dict[str, str]]:
     """Starts everything; returns the publishing and the subscribing program, and the rovers' domains."""
     domains = dict(zip(ROVERS, free_domains()))
     # In namespaces, the server is at the far end of one of rover_a's radios.
-    bind = f"{RADIOS['cell0'][1]}:3001" if stage.has_namespaces else f"127.0.0.1:{free_port()}"
+    bind = f"{RADIOS['wwan0'][1]}:3001" if stage.has_namespaces else f"127.0.0.1:{free_port()}"
     launch_arguments = {"bind": bind, "domain_a": domains["rover_a"], "domain_b": domains["rover_b"]}
     server, *rovers = expand(SHARE / "launch/demo.launch.xml", launch_arguments, demo_environment(stage))
 
@@ -100,7 +112,9 @@ def demo_environment(stage: Stage) -> dict[str, str]:
     return {"FASTRTPS_DEFAULT_PROFILES_FILE": str(SHARE / "config/fastdds_large_messages.xml")} | environment(stage)
 
 
-def watch(stage: Stage, publisher: Part, subscriber: Part, view: View, started: float) -> None:
+def watch(
+    stage: Stage, publisher: Part, subscriber: Part, view: View, loss: RadioLoss | None, started: float
+) -> None:
     """Shows what both sides report, until everything has been published and has arrived, or had its time to."""
     screen = Screen()
     last_seen_publishing = math.inf
@@ -111,6 +125,9 @@ def watch(stage: Stage, publisher: Part, subscriber: Part, view: View, started: 
             view.take(json.loads(line))
         if view.is_published and last_seen_publishing == math.inf:
             last_seen_publishing = time.monotonic()
+        if loss and (told := loss.step(time.monotonic(), view)):
+            screen.clear()
+            say(told)
         elapsed = time.monotonic() - started
         if elapsed > LINK_LIMIT and not view.has_arrivals:
             tails = [part.tail() for part in stage.parts if part.name in ROVERS]

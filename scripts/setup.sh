@@ -159,7 +159,7 @@ sourced_ros_environment() {
 
 make_interfaces() {
     local key
-    key=$(hash_of "$state/ros.sh" CMakeLists.txt package.xml msg/*.msg)
+    key=$(hash_of "$state/ros.sh" CMakeLists.txt package.xml msg/*.msg srv/*.srv)
     [[ -f $interfaces/stamp && $(<"$interfaces/stamp") == "$key" ]] && return
     say "generating the package's messages for cargo in the source tree"
     rm -rf "$interfaces" "$state/build"

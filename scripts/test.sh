@@ -30,3 +30,14 @@ step "examples in the documentation"
 cargo test --locked --doc
 step "the built programs, from Python"
 python3 -m pytest -q tests/ros
+
+# As root, or in a user namespace where that is allowed.
+privileged=(env)
+unshare --net true 2>/dev/null || privileged=(env ROVER_LINK_DEMO_INSIDE=1 unshare --user --map-root-user --net)
+if refusal=$("${privileged[@]}" unshare --net ip tuntap add mode tun 2>&1); then
+    step "two rovers with emulated radios, from Python"
+    cargo build --locked --example link_emulator
+    "${privileged[@]}" python3 -m pytest -q tests/lab
+else
+    step "not tested: rovers with emulated radios, for no network namespace with a TUN device can be made ($refusal)"
+fi

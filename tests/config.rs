@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rover_link::config::{
-    Config, ConfigError, Delivery, Direction, Durability, Overrides, Parameters, PeerFilter,
-    Sources, Value, known_parameters,
+    Config, ConfigError, Delivery, Direction, Duplicate, Durability, HandoverSettings, Overrides,
+    Parameters, PeerFilter, Priority, Sources, Value, known_parameters,
 };
 use serde_yaml_ng::Value as Yaml;
 
@@ -151,6 +152,19 @@ fn what_is_left_out_has_its_default() {
     assert!(config.accept[0].matches("rover_b", "/rover_b/odom"));
     assert!(config.topics.is_empty() && config.peer_fingerprints.is_empty());
     assert_eq!(config.link_quality_publish_rate, 2.0);
+    assert_eq!(config.handover, HandoverSettings::default());
+}
+
+#[test]
+fn duplication_can_be_off_without_quotes() {
+    let mut values = least();
+    // What ROS makes of it.
+    values.insert("handover.duplicate".to_owned(), Value::Bool(false));
+    let sources = sources(&file("config/rover.yaml"));
+    let config = Config::from_parameters(&values, &sources).expect("nothing wrong");
+    assert_eq!(config.handover.duplicate, Duplicate::Off);
+    let known = known_parameters(&values, &sources).expect("nothing wrong");
+    assert_eq!(known["handover.duplicate"], Value::String("off".to_owned()));
 }
 
 #[test]
@@ -170,10 +184,17 @@ fn a_full_file_is_read_as_it_is_written() {
         ("topics.odom.type", text("nav_msgs/msg/Odometry")),
         ("topics.odom.peers", texts(&["rover_c"])),
         ("topics.odom.delivery", text("latest")),
+        ("topics.odom.priority", text("critical")),
+        ("topics.odom.lifespan", Value::Double(0.2)),
         ("topics.odom.max_message_size", Value::Integer(1000)),
         ("topics.odom.queue_messages", Value::Integer(7)),
         ("topics.odom.queue_bytes", Value::Integer(9000)),
         ("topics.odom.qos.depth", Value::Integer(3)),
+        ("handover.duplicate", text("always")),
+        ("handover.suspect_silence", Value::Double(0.05)),
+        ("handover.dead_silence", Value::Integer(1)),
+        ("handover.max_loss_ratio", Value::Double(0.1)),
+        ("handover.min_dwell", Value::Integer(5)),
         ("use_sim_time", Value::Bool(true)),
         ("qos_overrides./parameter_events.publisher.depth", Value::Integer(10)),
     ] {
@@ -188,6 +209,16 @@ fn a_full_file_is_read_as_it_is_written() {
         fingerprint.to_uppercase().replace("SHA", "sha")
     );
     assert_eq!(config.link_quality_publish_rate, 5.0);
+    assert_eq!(
+        config.handover,
+        HandoverSettings {
+            duplicate: Duplicate::Always,
+            suspect_silence: Duration::from_millis(50),
+            dead_silence: Duration::from_secs(1),
+            max_loss_ratio: 0.1,
+            min_dwell: Duration::from_secs(5),
+        }
+    );
     let topic = &config.topics[0];
     assert_eq!(topic.direction, Direction::Both);
     assert_eq!(topic.remote_name.as_deref(), Some("/fleet/rover/odom"));
@@ -197,6 +228,7 @@ fn a_full_file_is_read_as_it_is_written() {
     );
     assert!(topic.peers.admits("rover_c") && !topic.peers.admits("rover_b"));
     assert_eq!(topic.delivery, Some(Delivery::Latest));
+    assert_eq!((topic.priority, topic.lifespan), (Priority::Critical, Duration::from_millis(200)));
     assert_eq!((topic.max_message_size, topic.queue.messages, topic.queue.bytes), (1000, 7, 9000));
     assert_eq!(topic.qos.depth, Some(3));
 }

@@ -10,12 +10,12 @@ use futures::{Stream, StreamExt};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::rcl_interfaces::msg::{Log, Parameter, ParameterValue};
 use r2r::rcl_interfaces::srv::{GetParameters, SetParameters};
-use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
+use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatistics};
 use r2r::{Node, QosProfile};
-use rover_link::config::{Config, Parameters, Sources, Value, known_parameters};
+use rover_link::config::{Config, InterfaceKind, Parameters, Sources, Value, known_parameters};
 use rover_link::link::{
-    PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState,
-    Snapshot,
+    CandidateKind, Handover, HandoverPath, HandoverPhase, HandoverReason, PathSnapshot, PathState,
+    PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState, Snapshot,
 };
 use rover_link::ros::report::{BridgeReport, TopicReport};
 use rover_link::ros::status::StatusPublisher;
@@ -105,11 +105,20 @@ fn snapshot(seconds: f64) -> Snapshot {
     let path = PathSnapshot {
         id: 1,
         interface: "eth0.100".to_owned(),
+        interface_kind: InterfaceKind::Ethernet,
+        state: PathState::Good,
+        local_candidate: CandidateKind::Host,
+        remote_candidate: CandidateKind::Host,
         local_address: ([10, 0, 0, 1], 5000).into(),
         remote_address: ([10, 0, 0, 2], 6000).into(),
         selected: true,
         round_trip_time: 0.02,
         round_trip_time_min: 0.01,
+        round_trip_time_max: 0.03,
+        jitter: 0.001,
+        loss_ratio_sent: 0.25,
+        loss_ratio_received: f64::NAN,
+        signal_strength: -70.0,
         time_since_received: 0.1,
         bytes_sent: bytes,
         bytes_received: bytes,
@@ -122,6 +131,7 @@ fn snapshot(seconds: f64) -> Snapshot {
         remark: "refused\0 there".to_owned(),
         messages: (seconds * 50.0) as u64,
         bytes,
+        dropped_expired: 5,
         dropped_queue: 2,
         dropped_oversize: 0,
     };
@@ -137,6 +147,11 @@ fn snapshot(seconds: f64) -> Snapshot {
         messages_sent: 1,
         messages_received: 2,
         messages_dropped: 3,
+        datagrams_sent: 10,
+        datagrams_repaired: 6,
+        bytes_first: 1000,
+        bytes_duplicated: 7,
+        handovers: 8,
         buffered_bytes: 4,
         routes: vec![route],
         paths: vec![path],
@@ -185,17 +200,86 @@ fn peers_paths_and_topics_are_published_as_they_are() {
     assert_eq!(up.state, LinkQuality::STATE_CONNECTED as u8);
     assert_eq!((up.interface.as_str(), up.round_trip_time), ("eth0.100", 0.02));
     assert!((1_000.0..64_000.0).contains(&up.outgoing_bitrate), "{} bit/s", up.outgoing_bitrate);
-    assert!(up.jitter.is_nan() && up.header.stamp.sec > 0);
+    assert!(up.loss_ratio_received.is_nan() && up.header.stamp.sec > 0);
+    assert_eq!((up.loss_ratio_sent, up.datagrams_repaired, up.handovers), (0.25, 6, 8));
     assert_eq!((down.peer_id.as_str(), down.state), ("rover_c", LinkQuality::STATE_DOWN as u8));
     assert!(down.round_trip_time.is_nan());
     assert_eq!((path.interface.as_str(), path.path_count), ("eth0.100", 1));
+    assert_eq!(path.interface_type, PathQuality::INTERFACE_ETHERNET as u8);
+    assert_eq!((path.signal_strength, path.round_trip_time_max), (-70.0, 0.03));
     assert_eq!(topic.topic, format!("{namespace}/odom"));
     assert_eq!((topic.remote_topic.as_str(), topic.dropped_queue), ("/rover_a/odom", 2));
+    assert_eq!(topic.dropped_expired, 5);
     assert_eq!(topic.remark, "refused\u{fffd} there");
     assert!(topic.qos_mismatch);
     let names: Vec<&str> = diagnostics.status.iter().map(|one| one.name.as_str()).collect();
     let peers = ["rover_link: peer rover_b", "rover_link: peer rover_c"];
     assert_eq!(names, ["rover_link: signaling", peers[0], peers[1], "rover_link: topics"]);
+}
+
+fn handover(id: u32, phase: HandoverPhase) -> Handover {
+    let path = |interface: &str, host| HandoverPath {
+        interface: interface.to_owned(),
+        remote_address: ([10, 0, 0, host], 6000).into(),
+        round_trip_time: 0.02,
+        loss_ratio: 0.0,
+    };
+    Handover {
+        id,
+        peer: "rover_b".to_owned(),
+        phase,
+        reason: HandoverReason::InterfaceDown,
+        reason_text: "eth0 has no carrier".to_owned(),
+        from: Some(path("eth0", 2)),
+        to: Some(path("wlan0", 3)),
+        make_before_break: false,
+        ice_restart: false,
+        session_preserved: true,
+        detection_duration: 0.002,
+        switch_duration: 0.04,
+        outage_duration: 0.05,
+        messages_lost: 0,
+        datagrams_repeated: 3,
+    }
+}
+
+#[test]
+fn handovers_are_told_to_late_joiners_too_with_the_time_they_happened() {
+    let mut graph = Graph::new("handover");
+    let mut status = StatusPublisher::new(&mut graph.node, &config()).expect("publishers");
+    let ago = Duration::from_secs(100);
+    let at = Instant::now().checked_sub(ago).expect("a machine that has run for long enough");
+    let phases = [HandoverPhase::Started, HandoverPhase::Completed];
+    status.publish_handovers((1..=15).flat_map(|id| phases.map(|phase| (at, handover(id, phase)))));
+
+    let name = format!("{}/rover_link/handover_event", graph.namespace);
+    let qos = QosProfile::default().reliable().transient_local().keep_last(100);
+    let events = graph.subscribe::<HandoverEvent>(&name, qos);
+    let diagnostics = graph.subscribe("/diagnostics", QosProfile::default().reliable());
+    let is_told = |all: &DiagnosticArray| {
+        let mut values = all.status.iter().flat_map(|one| &one.values);
+        values.any(|value| value.key == "last_handover_to" && value.value == "wlan0")
+    };
+    let arrivals = async {
+        let events: Vec<HandoverEvent> = events.take(20).collect().await;
+        first(diagnostics, is_told).await;
+        events
+    };
+    let events = graph.run(arrivals, |node| {
+        status.publish(node, &snapshot(0.0), &BridgeReport::default());
+    });
+
+    let ids: Vec<u32> = events.iter().map(|event| event.handover_id).collect();
+    assert_eq!(ids, (6..=15).flat_map(|id| [id, id]).collect::<Vec<_>>(), "the last twenty");
+    let event = &events[19];
+    assert_eq!(event.phase, HandoverEvent::PHASE_COMPLETED as u8);
+    assert_eq!(event.reason, HandoverEvent::REASON_INTERFACE_DOWN as u8);
+    assert_eq!((event.from_interface.as_str(), event.to_interface.as_str()), ("eth0", "wlan0"));
+    assert_eq!(event.to_remote_address, "10.0.0.3:6000");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let stamp = Duration::new(u64::try_from(event.header.stamp.sec).expect("a time"), 0);
+    let age = now - stamp;
+    assert!(age >= ago && age < ago + 2 * LIMIT, "{age:?}");
 }
 
 #[test]

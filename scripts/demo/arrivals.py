@@ -22,6 +22,7 @@ class Arrivals:
     _missing: set[int] = field(default_factory=set)
     _latency_sum: float = 0.0
     _window: list[float] = field(default_factory=list)  # latencies since the last report
+    _silence: float = 0.0  # longest time between two arrivals since the last report
     _reported: float = field(default_factory=time.monotonic)
 
     def add(self, number: int, latency: float, is_intact: bool) -> None:
@@ -41,18 +42,21 @@ class Arrivals:
             self.duplicates += 1
             return
         self.received += 1
-        self.until = time.monotonic()
+        now = time.monotonic()
+        self._silence = max(self._silence, now - (self.until or now))
+        self.until = now
         self.spoilt += not is_intact
         self.latency_max = max(self.latency_max, latency)
         self._latency_sum += latency
         self._window.append(latency)
 
     def report(self) -> dict:
-        """The counts so far, with rate (Hz) and mean latency (s) since the report before."""
+        """The counts so far, with rate (Hz), mean latency (s) and longest silence (s) since the report before."""
         now, window = time.monotonic(), self._window
         rate = len(window) / (now - self._reported)
         recent = sum(window) / len(window) if window else None
-        self._reported, self._window = now, []
+        silence = max(self._silence, now - self.until) if self.received else None
+        self._reported, self._window, self._silence = now, [], 0.0
         return {
             "first": self.first,
             "last": self.last,
@@ -62,6 +66,7 @@ class Arrivals:
             "disordered": self.disordered,
             "spoilt": self.spoilt,
             "since": self.since,
+            "silence": silence,
             "rate": rate,
             "rate_mean": (self.received - 1) / (self.until - self.since) if self.received > 1 else 0.0,
             "latency": recent,

@@ -20,9 +20,11 @@ class View:
     """The latest report of each side, and what follows from them."""
 
     def __init__(self) -> None:
-        nothing = {"link": "down", "paths": {}, "dropped": {}}
+        nothing = {"link": "down", "paths": {}, "handovers": [], "dropped": {}}
         self._publisher = nothing | {"sent": {topic.name: 0 for topic in TOPICS}, "done": False}
         self._subscriber = nothing | {"arrivals": {topic.name: Arrivals().report() for topic in TOPICS}}
+        self._silences: dict[str, float] = {}  # s, by topic
+        self.watches_silence = False
 
     def take(self, report: dict) -> None:
         """Takes a report of either side."""
@@ -30,6 +32,17 @@ class View:
             self._publisher |= report
         else:
             self._subscriber |= report
+            if self.watches_silence:
+                for name, arrival in report["arrivals"].items():
+                    self._silences[name] = max(self._silences.get(name, 0.0), arrival["silence"] or 0.0)
+
+    def silence(self, topic: Topic) -> float:
+        """The longest time between two arrivals while silence was watched, s."""
+        return self._silences.get(topic.name, 0.0)
+
+    def handovers(self, rover: str) -> list[dict]:
+        """What a rover told of handovers, the oldest first."""
+        return (self._publisher if rover == SENDER else self._subscriber)["handovers"]
 
     @property
     def has_arrivals(self) -> bool:

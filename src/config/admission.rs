@@ -80,7 +80,9 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Direction, HandoverSettings, InterfaceFilter};
+    use std::time::Duration;
+
+    use super::super::{Direction, HandoverSettings, InterfaceFilter, Priority};
     use super::*;
 
     fn topic(name: &str, direction: Direction, peer: &str) -> Topic {
@@ -92,6 +94,8 @@ mod tests {
             remote_name: None,
             peers: PeerFilter::Only(vec![peer.to_owned()]),
             delivery: None,
+            priority: Priority::Normal,
+            lifespan: Duration::ZERO,
             max_message_size: 1000,
             queue: QueueLimits::default(),
             qos: QosOverrides::default(),

@@ -2,6 +2,7 @@
 //! key and the remedy.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::names::NameError;
 use super::sources::Location;
@@ -119,6 +120,17 @@ pub enum Fault {
         name: String,
         /// The id of the other topic.
         other: String,
+    },
+    /// A path could be dead that was never suspect.
+    #[error(
+        "must be longer than handover.suspect_silence, and {dead_silence:?} is not longer than \
+         {suspect_silence:?}; raise it, or lower the other"
+    )]
+    DeadBeforeSuspect {
+        /// The silence after which a path is dead.
+        dead_silence: Duration,
+        /// The silence after which it is suspect.
+        suspect_silence: Duration,
     },
     /// More than a session can carry.
     #[error("names {found} topics, and at most {most} can be bridged; remove some")]

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Config;
 use super::error::{ConfigError, Fault};
 use super::filter::{InterfaceFilter, NameGlob, PeerFilter, interface_glob};
-use super::handover::HandoverSettings;
+use super::handover::{Duplicate, HandoverSettings};
 use super::names::{self, TypeName};
 use super::qos::{Durability, History, QosOverrides, Reliability};
 use super::reader::Reader;
 use super::sources::Sources;
-use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, QueueLimits, Topic};
+use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic};
 use super::value::Parameters;
 
 /// Most topics of one node: a peer takes no more routes than that from a session.
@@ -38,6 +39,13 @@ const DEFAULT_DENY: &[&str] = &["docker*", "br-*"];
 /// Often enough for a person to follow, Hz; at 100 Hz the topics are a load of their own.
 const DEFAULT_PUBLISH_RATE: f64 = 2.0;
 const MAX_PUBLISH_RATE: f64 = 100.0;
+
+/// Longest silence and dwell that can be set, s: who wants longer ones does not want a handover.
+const MAX_SILENCE: f64 = 60.0;
+const MAX_DWELL: f64 = 3600.0;
+
+/// Longest lifespan that can be set, s: a day.
+const MAX_LIFESPAN: f64 = 86_400.0;
 
 /// Everybody, in a list of peers.
 const EVERYBODY: &str = "*";
@@ -92,7 +100,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
             allow: reader.list("interfaces.allow", DEFAULT_ALLOW, interface_glob),
             deny: reader.list("interfaces.deny", DEFAULT_DENY, interface_glob),
         },
-        handover: HandoverSettings::default(),
+        handover: handover(reader),
         link_quality_publish_rate: reader.positive(
             "link_quality.publish_rate",
             DEFAULT_PUBLISH_RATE,
@@ -113,6 +121,37 @@ fn peer_filter(reader: &mut Reader<'_>, key: &str, default: &[&str]) -> PeerFilt
         reader.report(key, Fault::MoreThanEverybody);
     }
     PeerFilter::All
+}
+
+fn handover(reader: &mut Reader<'_>) -> HandoverSettings {
+    const DEAD_SILENCE: &str = "handover.dead_silence";
+    let default = HandoverSettings::default();
+    let duplicate = reader
+        .choice(
+            "handover.duplicate",
+            &[
+                ("on_suspect", Duplicate::OnSuspect),
+                ("off", Duplicate::Off),
+                ("always", Duplicate::Always),
+            ],
+        )
+        .unwrap_or(default.duplicate);
+    let mut seconds = |key: &str, default: Duration, most: f64| {
+        Duration::from_secs_f64(reader.positive(key, default.as_secs_f64(), most))
+    };
+    let suspect_silence = seconds("handover.suspect_silence", default.suspect_silence, MAX_SILENCE);
+    let dead_silence = seconds(DEAD_SILENCE, default.dead_silence, MAX_SILENCE);
+    let min_dwell = seconds("handover.min_dwell", default.min_dwell, MAX_DWELL);
+    if dead_silence <= suspect_silence {
+        reader.report(DEAD_SILENCE, Fault::DeadBeforeSuspect { dead_silence, suspect_silence });
+    }
+    HandoverSettings {
+        duplicate,
+        suspect_silence,
+        dead_silence,
+        max_loss_ratio: reader.positive("handover.max_loss_ratio", default.max_loss_ratio, 1.0),
+        min_dwell,
+    }
 }
 
 /// Where the identity is kept. `~/` is the user's home, as in a shell.
@@ -216,6 +255,18 @@ fn topic(
                 ],
             )
             .flatten(),
+        priority: reader
+            .choice(
+                &key("priority"),
+                &[
+                    ("normal", Priority::Normal),
+                    ("critical", Priority::Critical),
+                    ("high", Priority::High),
+                    ("low", Priority::Low),
+                ],
+            )
+            .unwrap_or_default(),
+        lifespan: Duration::from_secs_f64(reader.not_negative(&key("lifespan"), 0.0, MAX_LIFESPAN)),
         max_message_size: size(reader, &key("max_message_size"), DEFAULT_MAX_MESSAGE_SIZE),
         queue: QueueLimits {
             messages: size(reader, &key("queue_messages"), queue.messages),

@@ -17,6 +17,9 @@ use super::value::{Parameters, Value};
 /// How an axis or a limit is written that follows from others.
 const AUTO: &str = "auto";
 
+/// How something is switched off.
+const OFF: &str = "off";
+
 pub(super) struct Reader<'a> {
     values: &'a Parameters,
     pub(super) sources: &'a Sources,
@@ -94,7 +97,14 @@ impl<'a> Reader<'a> {
     /// One of a few texts; the first is the default.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let found = self.text_or(key, names.first()?);
+        // To YAML as ROS reads it, `off` without quotes is a truth value.
+        let is_off = self.values.get(key) == Some(&Value::Bool(false)) && names.contains(&OFF);
+        let found = if is_off {
+            self.in_force.insert(key.to_owned(), Value::String(OFF.to_owned()));
+            OFF.to_owned()
+        } else {
+            self.text_or(key, names.first()?)
+        };
         let chosen = choices.iter().find(|(name, _)| *name == found).map(|(_, value)| *value);
         if chosen.is_none() {
             self.report(key, Fault::NoChoice { found, choices: names.join(", ") });
@@ -157,21 +167,22 @@ impl<'a> Reader<'a> {
 
     /// A number above zero; a whole number will do.
     pub(super) fn positive(&mut self, key: &str, default: f64, most: f64) -> f64 {
-        let value = match self.take(key, || Value::Double(default)) {
-            Value::Double(value) => value,
-            // Nobody writes 2^53 and means each digit.
-            Value::Integer(value) => value as f64,
-            found => {
-                self.wrong_type(key, "a number", &found, format!("{default:?}"));
-                return default;
-            }
-        };
-        if value > 0.0 && value <= most {
-            return value;
-        }
-        let range = format!("above 0 and at most {most}");
-        self.report(key, Fault::OutOfRange { range, found: format!("{value:?}") });
-        default
+        self.number(
+            key,
+            default,
+            |value| value > 0.0 && value <= most,
+            || format!("above 0 and at most {most}"),
+        )
+    }
+
+    /// A number that may be zero; a whole number will do.
+    pub(super) fn not_negative(&mut self, key: &str, default: f64, most: f64) -> f64 {
+        self.number(
+            key,
+            default,
+            |value| (0.0..=most).contains(&value),
+            || format!("from 0 to {most}"),
+        )
     }
 
     /// Ends the reading: each parameter that there is, with the value in force, unless something
@@ -211,6 +222,29 @@ impl<'a> Reader<'a> {
                 default.to_owned()
             }
         }
+    }
+
+    fn number(
+        &mut self,
+        key: &str,
+        default: f64,
+        is_in_range: impl Fn(f64) -> bool,
+        range: impl Fn() -> String,
+    ) -> f64 {
+        let value = match self.take(key, || Value::Double(default)) {
+            Value::Double(value) => value,
+            // Nobody writes 2^53 and means each digit.
+            Value::Integer(value) => value as f64,
+            found => {
+                self.wrong_type(key, "a number", &found, format!("{default:?}"));
+                return default;
+            }
+        };
+        if is_in_range(value) {
+            return value;
+        }
+        self.report(key, Fault::OutOfRange { range: range(), found: format!("{value:?}") });
+        default
     }
 
     fn in_range(&mut self, key: &str, found: i64, range: RangeInclusive<u64>) -> Option<u64> {

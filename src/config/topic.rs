@@ -1,5 +1,7 @@
 //! One bridged topic: what crosses, which way, to whom and how.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::filter::PeerFilter;
@@ -23,6 +25,10 @@ pub struct Topic {
     pub peers: PeerFilter,
     /// How messages cross; `None` = from the QoS.
     pub delivery: Option<Delivery>,
+    /// How urgent the messages are.
+    pub priority: Priority,
+    /// Older messages are not sent and not delivered; zero for no limit.
+    pub lifespan: Duration,
     /// Larger messages are dropped and counted, bytes of CDR.
     pub max_message_size: u32,
     /// Bounds on what waits, per direction and peer.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{self, MissedTickBehavior};
 use uuid::Uuid;
 
+use super::changes::Changes;
 use super::exchange::DriverEnd;
 use super::identity::{IdentityError, load_or_create};
 use super::interfaces::usable_addresses;
@@ -24,8 +25,13 @@ use crate::link::{
 use crate::signaling::client::{self, ClientError, ClientEvent, ClientHandle, ClientOptions};
 use crate::signaling::message::CAPABILITY_ROVER_LINK;
 
-/// How often the addresses of the machine are looked at.
+/// How often the addresses of the machine are looked at though nothing is known to have changed:
+/// for signal strengths, and where the kernel does not tell of changes.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Shortest time from a look at the addresses to one that a refused datagram gives rise to: some
+/// are refused for as long as a peer names addresses that cannot be reached from here.
+const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often the state of the link is shown to the application.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
@@ -140,6 +146,7 @@ pub fn start(
                 signaling,
                 signaling_state: SignalingState::default(),
                 application,
+                looked_at: Instant::now(),
             };
             driver.run(events, stopped).await;
         });
@@ -160,6 +167,7 @@ struct Driver {
     signaling: ClientHandle,
     signaling_state: SignalingState,
     application: DriverEnd,
+    looked_at: Instant,
 }
 
 impl Driver {
@@ -169,6 +177,7 @@ impl Driver {
         stopped: impl Future,
     ) {
         let mut stopped = pin!(stopped);
+        let mut changes = Changes::watch();
         let mut addresses = time::interval(ADDRESS_INTERVAL);
         let mut snapshots = time::interval(SNAPSHOT_INTERVAL);
         for ticks in [&mut addresses, &mut snapshots] {
@@ -177,6 +186,10 @@ impl Driver {
         let mut buffer = vec![0; DATAGRAM_BUFFER];
         loop {
             let wake = self.put_out();
+            if self.sockets.take_doubt() && self.looked_at.elapsed() > DOUBT_PAUSE {
+                self.look_at_addresses();
+                continue;
+            }
             tokio::select! {
                 _ = &mut stopped => break,
                 (length, local, remote) = self.sockets.receive(&mut buffer) => {
@@ -185,6 +198,7 @@ impl Driver {
                 () = self.application.wait() => self.take_from_application(),
                 Some(event) = events.recv() => self.handle_signaling(event),
                 () = time::sleep_until(wake.into()) => self.fleet.handle_timeout(Instant::now()),
+                () = changes.next() => self.look_at_addresses(),
                 _ = addresses.tick() => self.look_at_addresses(),
                 _ = snapshots.tick() => self.show(),
             }
@@ -257,10 +271,11 @@ impl Driver {
     }
 
     fn look_at_addresses(&mut self) {
+        self.looked_at = Instant::now();
         match usable_addresses(&self.interfaces) {
             Ok(usable) => {
                 self.sockets.update(&usable);
-                self.fleet.handle_addresses(self.sockets.addresses(), Instant::now());
+                self.fleet.handle_addresses(self.sockets.addresses(), self.looked_at);
             }
             Err(error) => log::warn!("the addresses of this machine cannot be read: {error}"),
         }
@@ -270,11 +285,6 @@ impl Driver {
     fn show(&self) {
         let mut peers = self.fleet.snapshot(Instant::now());
         for peer in &mut peers {
-            for path in &mut peer.paths {
-                if let Some(interface) = self.sockets.interface(path.local_address) {
-                    interface.clone_into(&mut path.interface);
-                }
-            }
             for route in &mut peer.routes {
                 let dropped = match route.direction {
                     RouteDirection::Send => self.application.dropped_outgoing(route.id),

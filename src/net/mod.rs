@@ -1,9 +1,12 @@
 //! Sockets and the driver. This room moves bytes and time; it never decides about quality.
 
+mod changes;
 mod driver;
 mod exchange;
 mod identity;
 mod interfaces;
+#[cfg(test)]
+mod namespace;
 mod signal;
 mod sockets;
 

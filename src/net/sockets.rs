@@ -10,7 +10,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use super::interfaces::network_interface;
 use crate::link::{NetworkInterface, Transmit};
 
 /// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
@@ -23,37 +22,55 @@ pub(super) struct Sockets {
     sockets: BTreeMap<SocketAddr, Bound>,
     /// The address whose socket gave the last datagram: the next one is asked first.
     last: Option<SocketAddr>,
+    /// Did the kernel refuse a datagram as if an interface had gone?
+    is_doubtful: bool,
 }
 
 struct Bound {
     socket: UdpSocket,
-    interface: String,
+    interface: NetworkInterface,
     /// Datagrams that the kernel did not take.
     not_taken: u64,
 }
 
 impl Sockets {
-    /// Opens sockets for new addresses and closes those whose address has gone.
-    pub(super) fn update(&mut self, usable: &BTreeMap<IpAddr, String>) {
+    /// Opens sockets for new addresses, closes those whose address has gone, and notes what has
+    /// changed about the interfaces behind the others.
+    pub(super) fn update(&mut self, usable: &BTreeMap<IpAddr, NetworkInterface>) {
         self.sockets.retain(|address, bound| {
-            let stays = usable.get(&address.ip()) == Some(&bound.interface);
-            if !stays {
-                log::info!("address gone: interface={} address={}", bound.interface, address.ip());
+            let NetworkInterface { name, carrier, .. } = &bound.interface;
+            let ip = address.ip();
+            let Some(interface) = usable.get(&ip).filter(|interface| interface.name == *name)
+            else {
+                log::info!("address gone: interface={name} address={ip}");
+                return false;
+            };
+            match (*carrier, interface.carrier) {
+                (true, false) => log::info!("no carrier: interface={name} address={ip}"),
+                (false, true) => log::info!("carrier back: interface={name} address={ip}"),
+                (true, true) | (false, false) => {}
             }
-            stays
+            interface.clone_into(&mut bound.interface);
+            true
         });
         for (ip, interface) in usable {
             if self.sockets.keys().any(|address| address.ip() == *ip) {
                 continue;
             }
-            match bind(*ip, interface) {
+            let name = &interface.name;
+            match bind(*ip, name) {
                 Ok((address, socket)) => {
-                    log::info!("address in use: interface={interface} address={address}");
+                    log::info!("address in use: interface={name} address={address}");
                     let interface = interface.clone();
                     self.sockets.insert(address, Bound { socket, interface, not_taken: 0 });
                 }
+                // The kernel still sees whether anybody else has it (RFC 4862 §5.4), and tells
+                // when it is done.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    log::debug!("address not ready: interface={name} address={ip}");
+                }
                 Err(error) => {
-                    log::warn!("address not used: interface={interface} address={ip}: {error}");
+                    log::warn!("address not used: interface={name} address={ip}: {error}");
                 }
             }
         }
@@ -61,15 +78,12 @@ impl Sockets {
 
     /// Local addresses, with their ports and what is known of the interfaces behind them.
     pub(super) fn addresses(&self) -> BTreeMap<SocketAddr, NetworkInterface> {
-        self.sockets
-            .iter()
-            .map(|(address, bound)| (*address, network_interface(&bound.interface)))
-            .collect()
+        self.sockets.iter().map(|(address, bound)| (*address, bound.interface.clone())).collect()
     }
 
-    /// Name of the interface behind a local address.
-    pub(super) fn interface(&self, local: SocketAddr) -> Option<&str> {
-        self.sockets.get(&local).map(|bound| bound.interface.as_str())
+    /// Has an interface gone, by what the kernel said to a datagram since the last call?
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.is_doubtful)
     }
 
     /// Sends a datagram. One that the kernel does not take now is lost, as it may be anywhere on
@@ -78,6 +92,12 @@ impl Sockets {
         let Some(bound) = self.sockets.get_mut(&transmit.source) else { return };
         if let Err(error) = bound.socket.try_send_to(&transmit.contents, transmit.destination) {
             bound.not_taken += 1;
+            self.is_doubtful |= matches!(
+                error.kind(),
+                io::ErrorKind::NetworkDown
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::AddrNotAvailable
+            );
             // The first one, and then ever more seldom.
             if bound.not_taken.is_power_of_two() {
                 let (local, remote) = (transmit.source, transmit.destination);
@@ -133,7 +153,64 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
             log::debug!("socket buffer: interface={interface}: {error}");
         }
     }
+    // Or the route with the least metric decided which radio it leaves by, whatever its address.
+    // Kernels before 5.7 let root alone do this.
+    if let Err(error) = socket.bind_device(Some(interface.as_bytes())) {
+        log::warn!("datagrams may leave by another interface than {interface}: {error}");
+    }
     socket.bind(&wanted.into())?;
     let socket = UdpSocket::from_std(socket.into())?;
     Ok((socket.local_addr()?, socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::namespace::{ip, run_inside};
+    use super::*;
+    use crate::config::InterfaceKind;
+
+    #[test]
+    fn a_datagram_leaves_by_the_interface_of_its_address_whatever_the_routes() {
+        run_inside(|| {
+            for (radio, address, metric) in [("r0", "10.0.0.1", 100), ("r1", "10.0.1.1", 200)] {
+                ip(&format!("link add {radio} type veth peer name far_{radio}"));
+                for end in [radio.to_owned(), format!("far_{radio}")] {
+                    // Nothing is sent but what the test sends.
+                    ip(&format!("link set {end} addrgenmode none up"));
+                }
+                ip(&format!("address add {address}/24 dev {radio}"));
+                ip(&format!("route add default dev {radio} metric {metric}"));
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(send_by_each_radio());
+        });
+    }
+
+    async fn send_by_each_radio() {
+        let sent = |radio: &str| {
+            let counted = ip(&format!("-json -stats link show {radio}"));
+            let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
+            counted[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
+        };
+        for (radio, address, other) in [("r1", [10, 0, 1, 1], "r0"), ("r0", [10, 0, 0, 1], "r1")] {
+            let interface = NetworkInterface {
+                name: radio.to_owned(),
+                kind: InterfaceKind::Ethernet,
+                metered: false,
+                carrier: true,
+                signal_strength: None,
+            };
+            let mut sockets = Sockets::default();
+            sockets.update(&BTreeMap::from([(IpAddr::from(address), interface)]));
+            let (source, bound) = sockets.sockets.first_key_value().unwrap();
+            bound.socket.writable().await.unwrap();
+            let source = *source;
+            let destination = ([192, 0, 2, 1], 9).into();
+            let before = (sent(radio), sent(other));
+            sockets.send(&Transmit { source, destination, contents: vec![1] });
+            // What is sent first is the question who has the address.
+            assert!(sent(radio) > before.0, "{radio}");
+            assert_eq!(sent(other), before.1, "{other}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
+use super::handovers::Handovers;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::rcl::{GuardCondition, Node, RclError};
@@ -66,6 +67,7 @@ impl Bridge {
             node,
             application,
             report: SharedReport::default(),
+            handovers: Handovers::default(),
             own: OwnPublishers::default(),
             stop: Arc::default(),
         };
@@ -97,6 +99,11 @@ impl Bridge {
     /// What the bridge knows of its topics.
     pub fn report(&self) -> &SharedReport {
         &self.shared.report
+    }
+
+    /// The handovers that the link has told of.
+    pub fn handovers(&self) -> &Handovers {
+        &self.shared.handovers
     }
 
     /// Has a thread ended by itself? Either ROS or the driver is gone then.

@@ -88,6 +88,7 @@ impl Inbound {
             Event::PeerDisconnected { peer, .. } => self.close_all(&peer),
             Event::RouteOffered { peer, id, offer } => self.answer((peer, id), &offer),
             Event::RouteClosed { peer, id } => self.close(&(peer, id)),
+            Event::Handover(handover) => self.shared.handovers.add(Instant::now(), *handover),
             Event::RouteOpened { peer, id } => {
                 let topic = self.name_of_ours(id);
                 log::info!("{peer}: route opened direction=send topic={topic}");

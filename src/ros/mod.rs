@@ -6,6 +6,8 @@
 #[forbid(unsafe_code)]
 pub mod bridge;
 #[forbid(unsafe_code)]
+pub mod handovers;
+#[forbid(unsafe_code)]
 mod inbound;
 #[forbid(unsafe_code)]
 pub mod logging;
@@ -26,6 +28,8 @@ pub mod rcl;
 mod received;
 #[forbid(unsafe_code)]
 pub mod report;
+#[forbid(unsafe_code)]
+pub mod services;
 #[forbid(unsafe_code)]
 mod shared;
 #[forbid(unsafe_code)]

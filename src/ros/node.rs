@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 
@@ -14,7 +15,7 @@ use super::bridge::{Bridge, BridgeError};
 use super::logging::{self, Rosout};
 use super::rcl::{self, RclError};
 use super::status::StatusPublisher;
-use super::{params, rcl::Context};
+use super::{params, rcl::Context, services};
 use crate::config::{
     Config, ConfigError, Overrides, Parameters, Secrets, Sources, known_parameters,
 };
@@ -86,17 +87,20 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     let driver = net::start(&config, &secrets, end)?;
     let bridge = Bridge::start(bridge_node, &config, application.clone())?;
     let mut status = StatusPublisher::new(&mut node, &config)?;
-    let mut services = LocalPool::new();
-    let served = params::serve(&mut node, in_force)?;
-    if let Err(error) = services.spawner().spawn_local(served) {
-        log::error!("no parameter services: {error}");
+    let mut pool = LocalPool::new();
+    let parameters_served = params::serve(&mut node, in_force)?;
+    let link_served = services::serve(&mut node, application.clone())?;
+    let served = futures::future::join(parameters_served, link_served).map(drop);
+    if let Err(error) = pool.spawner().spawn_local(served) {
+        log::error!("no services: {error}");
     }
 
     let mut ended = Ok(());
     while !stop.load(Ordering::Relaxed) {
         node.spin_once(status.next_due().saturating_duration_since(Instant::now()).min(SPIN_TIME));
-        services.run_until_stalled();
+        pool.run_until_stalled();
         let report = bridge.report().lock().clone();
+        status.publish_handovers(bridge.handovers().take());
         status.publish(&mut node, &application.snapshot(), &report);
         rosout.publish();
         if bridge.has_failed() {

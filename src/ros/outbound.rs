@@ -241,6 +241,8 @@ impl SentTopic {
         let route = OutgoingRoute {
             offer: offer.clone(),
             peers: self.config.peers.clone(),
+            priority: self.config.priority,
+            lifespan: self.config.lifespan,
             queue: self.config.queue,
             max_message_size: self.config.max_message_size,
             history: qos::kept_for_late_joiners(offer.qos),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::handovers::Handovers;
 use super::rcl::{Node, Publisher, RclError};
 use super::report::SharedReport;
 use crate::link::PublisherId;
@@ -15,6 +16,7 @@ pub(super) struct Shared {
     pub(super) node: Arc<Node>,
     pub(super) application: ApplicationEnd,
     pub(super) report: SharedReport,
+    pub(super) handovers: Handovers,
     pub(super) own: OwnPublishers,
     pub(super) stop: Arc<AtomicBool>,
 }

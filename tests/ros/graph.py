@@ -20,10 +20,10 @@ class GraphError(Exception):
 class Graph:
     """Each command of the worker is a method: `graph.publish("/odom", count=10)`."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, enter: list[str]) -> None:
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("graph_worker.py"))],
+                [*enter, sys.executable, str(Path(__file__).with_name("graph_worker.py"))],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -52,10 +52,10 @@ class Graph:
             self.process.wait()
 
     def _do(self, name: str, *topic: str, **options):
-        # The one argument without a name is the topic, or the node.
+        # The one argument without a name is the topic, unless the command is about something else.
         command = {"do": name, **options}
         if topic:
-            command["node" if name == "parameters" else "topic"] = topic[0]
+            command[{"parameters": "node", "select_path": "service"}.get(name, "topic")] = topic[0]
         print(json.dumps(command), file=self.process.stdin, flush=True)
         try:
             answer = json.loads(self._answers.get(timeout=2 * PATIENCE))

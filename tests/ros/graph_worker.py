@@ -19,6 +19,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rover_link.srv import SelectPath
 
 
 def profile(reliability: str, durability: str, depth: int) -> QoSProfile:
@@ -54,6 +55,7 @@ class Worker:
         self._received: dict[str, Received] = {}
         self._subscriptions: dict[str, object] = {}
         self._going_on: dict[str, tuple] = {}
+        self._departures: dict[str, list[float]] = {}
 
     def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
         made = self._node.create_publisher(message_class(type), topic, profile(reliability, durability, depth))
@@ -80,19 +82,27 @@ class Worker:
         self._publishers[topic][0].publish(message)
         return digest(message)
 
-    def keep_publishing(self, topic, rate, seed):
+    def keep_publishing(self, topic, rate, seed, size=None):
         """Publishes at this rate, Hz, until told to stop."""
         digests: list[str] = []
-        timer = self._node.create_timer(
-            1.0 / rate, lambda: digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}"))
-        )
-        self._going_on[topic] = (timer, digests)
+        times: list[float] = []
+
+        def publish():
+            times.append(time.monotonic())
+            digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}", size=size))
+
+        self._going_on[topic] = (self._node.create_timer(1.0 / rate, publish), digests)
+        self._departures[topic] = times
 
     def stop_publishing(self, topic):
         timer, digests = self._going_on.pop(topic)
         timer.cancel()
         self._node.destroy_timer(timer)
         return digests
+
+    def departures(self, topic):
+        """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
+        return list(self._departures[topic])
 
     def subscribe(self, topic, type, reliability="reliable", durability="volatile", depth=1000, keeps=1):
         received = self._received[topic] = Received()
@@ -135,18 +145,26 @@ class Worker:
     def topics(self):
         return dict(self._node.get_topic_names_and_types())
 
-    def parameters(self, node, names, timeout=60.0):
+    def parameters(self, node, names):
         """The values of parameters of another node."""
-        client = self._node.create_client(GetParameters, f"{node}/get_parameters")
+        response = self._request(GetParameters, f"{node}/get_parameters", names=names)
+        return [plain(value) for value in response.values]
+
+    def select_path(self, service, peer, interface=""):
+        """What a service of the type SelectPath answers."""
+        return plain(self._request(SelectPath, service, peer=peer, interface=interface))
+
+    def _request(self, type_of_service, name, timeout=60.0, **fields):
+        client = self._node.create_client(type_of_service, name)
         if not client.wait_for_service(timeout):
-            raise TimeoutError(f"{node} has no parameter services")
+            raise TimeoutError(f"there is no service {name}")
         done = threading.Event()
-        future = client.call_async(GetParameters.Request(names=names))
+        future = client.call_async(type_of_service.Request(**fields))
         future.add_done_callback(lambda _: done.set())
         if not done.wait(timeout):
-            raise TimeoutError(f"{node} does not answer")
+            raise TimeoutError(f"{name} does not answer")
         self._node.destroy_client(client)
-        return [plain(value) for value in future.result().values]
+        return future.result()
 
 
 def fill(message, fields) -> None:

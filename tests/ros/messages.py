@@ -11,6 +11,7 @@ import importlib
 import math
 import random
 import struct
+from array import array
 
 from rosidl_parser.definition import (
     AbstractSequence, AbstractString, AbstractWString, Array, BasicType, BoundedSequence, NamespacedType,
@@ -35,7 +36,8 @@ def random_message(type_name: str, seed: object, size: int | None = None):
         return _filled(message_class(type_name), source)
     message = message_class(type_name)()
     data = source.randbytes(size)
-    message.data = data.decode("latin-1") if isinstance(message.data, str) else data
+    # Bytes of an array are taken as they are; of anything else ROS looks at each.
+    message.data = data.decode("latin-1") if isinstance(message.data, str) else array("B", data)
     return message
 
 

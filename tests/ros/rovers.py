@@ -21,7 +21,7 @@ from launch_expand import Process, expand
 LAUNCH = Path(get_package_share_directory("rover_link"), "launch")
 FLEET_KEY = "a key that the tests share"
 
-STATE_DOWN, STATE_CONNECTING, STATE_CONNECTED = range(3)
+STATE_DOWN, STATE_CONNECTING, STATE_CONNECTED, STATE_DEGRADED, STATE_OUTAGE = range(5)
 DIRECTION_SEND, DIRECTION_RECEIVE = range(2)
 
 # How often a condition is looked at, s.
@@ -142,9 +142,11 @@ class Server(Program):
 class Rover(Program):
     """A rover's node, and the test's own node in the same domain."""
 
-    def __init__(self, rover_id: str, process: Process, log: Path) -> None:
+    def __init__(self, rover_id: str, process: Process, log: Path, enter: list[str]) -> None:
         super().__init__(process, log)
+        process.argv = [*enter, *process.argv]
         self.rover_id = rover_id
+        self._enter = enter
         (namespace,) = {argument.removeprefix("__ns:=") for argument in process.argv if argument.startswith("__ns:=")}
         self.node = f"{namespace.rstrip('/')}/rover_link"
         self._graph: Graph | None = None
@@ -152,7 +154,8 @@ class Rover(Program):
 
     def start_graph(self) -> None:
         """Starts the test's node, which takes a while, without waiting for it."""
-        self._graph = Graph(self.described.env, self.log_file.with_name(f"{self.rover_id}_graph.log"))
+        log = self.log_file.with_name(f"{self.rover_id}_graph.log")
+        self._graph = Graph(self.described.env, log, self._enter)
 
     @property
     def graph(self) -> Graph:
@@ -195,7 +198,8 @@ class Rover(Program):
         return self._newest("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", wanted)
 
     def is_connected(self, peer: str) -> bool:
-        return self.link_quality(peer)["state"] == STATE_CONNECTED
+        # A machine that has other things to do may make a path look poor for a moment.
+        return self.link_quality(peer)["state"] in (STATE_CONNECTED, STATE_DEGRADED)
 
     def begin_end(self) -> None:
         super().begin_end()
@@ -222,6 +226,9 @@ class Rover(Program):
 class Fleet:
     """All that one test starts."""
 
+    # Where the signaling server listens.
+    bind = "127.0.0.1:0"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs: list[Program] = []
@@ -232,7 +239,8 @@ class Fleet:
         """The signaling server, on a port of its own; `token` counts when it is asked for the first time."""
         if self._server is None:
             environment = {**os.environ, "ROVER_LINK_TOKEN": token}
-            (process,) = expand(LAUNCH / "signaling_server.launch.xml", {"bind": "127.0.0.1:0"}, environment)
+            (process,) = expand(LAUNCH / "signaling_server.launch.xml", {"bind": self.bind}, environment)
+            process.argv = [*self.enter("signaling_server"), *process.argv]
             self._server = self.started(Server(process, self.folder / "server.log"))
         return self._server
 
@@ -272,7 +280,11 @@ class Fleet:
         launch_arguments = {"params_file": str(file), **(launch_arguments or {})}
         (process,) = expand(LAUNCH / "rover.launch.xml", launch_arguments, environment)
         process.argv += ros_arguments or []
-        return Rover(rover_id, process, self.folder / f"{rover_id}.log")
+        return Rover(rover_id, process, self.folder / f"{rover_id}.log", self.enter(rover_id))
+
+    def enter(self, program: str) -> list[str]:
+        """What to put before a command, for it to run where the program of this name runs: a rover, or the server."""
+        return []
 
     def environment(self) -> dict[str, str]:
         """That of a rover: a domain of its own, nothing from the user's home."""

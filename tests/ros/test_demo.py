@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from demo.arrivals import Arrivals
+from demo.handover import RADIO, RadioLoss
 from demo.topics import TOPICS, examined, stamped
 from demo.view import View
 
@@ -96,6 +97,46 @@ def test_a_best_effort_topic_may_lose_little():
     view.take({"sent": {"odom": 10, "scan": 30, "camera/image_raw": 10, "map": 1}, "done": True})
     assert view.lost(SCAN) == 1
     assert view.is_good
+
+
+def reported_silence(view, seconds):
+    report = {topic.name: Arrivals().report() for topic in TOPICS}
+    report["odom"]["silence"] = seconds
+    view.take({"arrivals": report})
+
+
+def test_silence_counts_while_it_is_watched():
+    view = View()
+    reported_silence(view, 9.0)
+    view.watches_silence = True
+    reported_silence(view, 0.5)
+    reported_silence(view, 0.1)
+    view.watches_silence = False
+    reported_silence(view, 9.0)
+    assert view.silence(ODOM) == 0.5
+
+
+def test_a_handover_is_shown_by_the_event_that_tells_the_true_reason():
+    event = {"completed": True, "from": RADIO, "reason": "interface_down", "preserved": True}
+    loss = RadioLoss(stage=None)
+    for change, expected in [({}, True), ({"reason": "delay"}, False), ({"completed": False}, False)]:
+        view = View()
+        view.take({"sent": {}, "done": False, "handovers": [event | change]})
+        assert loss.is_shown(view) == expected
+
+
+def test_a_radio_goes_and_comes_back_in_its_time():
+    class Stage:
+        def set_radio(self, radio, is_up):
+            told.append((radio, is_up))
+
+    told, view = [], run_of()
+    loss = RadioLoss(Stage())
+    for moment in (0.0, 4.9, 5.1, 9.0, 10.2, 13.3):
+        loss.step(moment, view)
+        if moment == 9.0:
+            assert told == [(RADIO, False)] and view.watches_silence
+    assert told == [(RADIO, False), (RADIO, True)] and not view.watches_silence
 
 
 def test_what_is_on_its_way_is_not_lost_before_the_end():

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rover_link::config::{Reliability, TypeName};
+use rover_link::config::{Priority, Reliability, TypeName};
 use rover_link::link::{Event, RefusalReason, RouteId, RouteOffer};
 use rover_link::ros::rcl::Publisher;
 use rover_link::ros::report::TopicReport;
@@ -66,6 +66,22 @@ fn what_does_not_fit_is_refused_with_a_reason_and_reported() {
     let mismatches = report.incoming.values().filter(|topic| topic.type_mismatch).count();
     assert_eq!(mismatches, 3);
     assert!(report.incoming.values().all(|topic| !topic.remark.is_empty()));
+}
+
+#[test]
+fn a_topic_is_offered_with_its_priority_and_lifespan() {
+    let _turn = take_turns();
+    let parameters = [
+        ("topics.stop.name", "/routes/stop"),
+        ("topics.stop.type", "std_msgs/msg/String"),
+        ("topics.stop.priority", "critical"),
+    ];
+    let mut config = config(&["stop"], &parameters);
+    config.topics[0].lifespan = Duration::from_millis(200);
+    let (_bridge, link) = bridge(&config, &[], mirror);
+    link.wait_for("the offer", |seen| seen.offers == 1);
+    let route = link.seen().routes[&RouteId(0)].clone();
+    assert_eq!((route.priority, route.lifespan), (Priority::Critical, Duration::from_millis(200)));
 }
 
 #[test]

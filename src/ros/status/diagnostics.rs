@@ -1,7 +1,7 @@
 //! The same state for `/diagnostics`, where an operator sees at a glance what needs attention.
 
 use r2r::diagnostic_msgs::msg::{DiagnosticStatus, KeyValue};
-use r2r::rover_link::msg::TopicStatistics;
+use r2r::rover_link::msg::{HandoverEvent, TopicStatistics};
 
 use crate::link::{PeerSnapshot, PeerState, SignalingState};
 use crate::ros::text::ros_text;
@@ -30,11 +30,17 @@ pub(super) fn signaling(
     status(rover_id, "signaling", level, &message, &[("url", url.to_owned())])
 }
 
-/// The link to one peer.
-pub(super) fn peer(rover_id: &str, peer: &PeerSnapshot) -> DiagnosticStatus {
+/// The link to one peer, with the last phase of a handover there was.
+pub(super) fn peer(
+    rover_id: &str,
+    peer: &PeerSnapshot,
+    last_handover: Option<&HandoverEvent>,
+) -> DiagnosticStatus {
     let (level, message) = match peer.state {
         PeerState::Connected if peer.authenticated => (OK, "connected"),
         PeerState::Connected => (WARN, "connected, but it has not proven a fleet key"),
+        PeerState::Degraded => (WARN, "connected, but something is wrong with the path in use"),
+        PeerState::Outage => (ERROR, "no path carries anything; waiting for one to come back"),
         PeerState::Connecting if peer.reason.is_empty() => (WARN, "connecting"),
         PeerState::Down if peer.reason.is_empty() => (WARN, "not connected"),
         // A reason is known: the peer was refused, or was there and is gone.
@@ -47,6 +53,7 @@ pub(super) fn peer(rover_id: &str, peer: &PeerSnapshot) -> DiagnosticStatus {
         ("messages_received", peer.messages_received.to_string()),
         ("messages_dropped", peer.messages_dropped.to_string()),
         ("buffered_bytes", peer.buffered_bytes.to_string()),
+        ("handovers", peer.handovers.to_string()),
         ("routes_open", peer.routes.iter().filter(|route| route.open).count().to_string()),
     ];
     if let Some(path) = peer.selected() {
@@ -55,6 +62,15 @@ pub(super) fn peer(rover_id: &str, peer: &PeerSnapshot) -> DiagnosticStatus {
             ("local_address", path.local_address.to_string()),
             ("remote_address", path.remote_address.to_string()),
             ("round_trip_time", path.round_trip_time.to_string()),
+        ]);
+    }
+    if let Some(handover) = last_handover {
+        let at = &handover.header.stamp;
+        values.extend([
+            ("last_handover", format!("{}.{:09}", at.sec, at.nanosec)),
+            ("last_handover_from", handover.from_interface.clone()),
+            ("last_handover_to", handover.to_interface.clone()),
+            ("last_handover_reason", handover.reason_text.clone()),
         ]);
     }
     status(rover_id, &format!("peer {}", peer.peer), level, message, &values)
@@ -71,6 +87,7 @@ pub(super) fn topics(rover_id: &str, statistics: &[TopicStatistics]) -> Diagnost
         ("topics".to_owned(), statistics.len().to_string()),
         ("messages".to_owned(), sum(|topic| topic.messages).to_string()),
         ("dropped_queue".to_owned(), sum(|topic| topic.dropped_queue).to_string()),
+        ("dropped_expired".to_owned(), sum(|topic| topic.dropped_expired).to_string()),
         ("dropped_oversize".to_owned(), sum(|topic| topic.dropped_oversize).to_string()),
     ];
     values.extend(troubled.iter().take(MAX_NAMED).map(|topic| {
@@ -136,10 +153,33 @@ mod tests {
     fn a_refused_peer_is_an_error_with_its_reason() {
         let refused =
             PeerSnapshot { reason: "wrong fleet key".to_owned(), ..unknown_peer("rover_b") };
-        let status = peer("rover_a", &refused);
+        let status = peer("rover_a", &refused, None);
         assert_eq!((status.level, status.name.as_str()), (ERROR, "rover_link: peer rover_b"));
         assert_eq!(status.message, "wrong fleet key");
-        assert_eq!(peer("rover_a", &unknown_peer("rover_b")).level, WARN);
+        assert_eq!(peer("rover_a", &unknown_peer("rover_b"), None).level, WARN);
+    }
+
+    #[test]
+    fn a_poor_path_is_a_warning_and_none_is_an_error_and_the_last_handover_is_shown() {
+        let in_state = |state| PeerSnapshot { state, ..unknown_peer("rover_b") };
+        assert_eq!(peer("rover_a", &in_state(PeerState::Degraded), None).level, WARN);
+        assert_eq!(peer("rover_a", &in_state(PeerState::Outage), None).level, ERROR);
+        let mut event = HandoverEvent {
+            from_interface: "wlan0".to_owned(),
+            to_interface: "wwan0".to_owned(),
+            reason_text: "nothing for 130 ms".to_owned(),
+            ..HandoverEvent::default()
+        };
+        (event.header.stamp.sec, event.header.stamp.nanosec) = (12, 34);
+        let status = peer("rover_a", &in_state(PeerState::Connected), Some(&event));
+        let value = |key| {
+            let found = status.values.iter().find(|value| value.key == key);
+            found.map(|value| value.value.as_str())
+        };
+        assert_eq!(value("last_handover"), Some("12.000000034"));
+        assert_eq!(value("last_handover_from"), Some("wlan0"));
+        assert_eq!(value("last_handover_to"), Some("wwan0"));
+        assert_eq!(value("last_handover_reason"), Some("nothing for 130 ms"));
     }
 
     #[test]

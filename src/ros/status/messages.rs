@@ -1,12 +1,13 @@
 //! From snapshots to messages. What is not measured is NaN.
 
 use r2r::builtin_interfaces::msg::Time;
-use r2r::rover_link::msg::{LinkQuality, PathQuality, TopicStatistics};
+use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatistics};
 use r2r::std_msgs::msg::Header;
 
 use super::route::Route;
 use super::window::Window;
-use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteSnapshot};
+use crate::config::InterfaceKind;
+use crate::link::{Handover, HandoverPath, PathSnapshot, PeerSnapshot, PeerState, RouteSnapshot};
 use crate::ros::text::ros_text;
 
 const BITS_PER_BYTE: f64 = 8.0;
@@ -25,6 +26,11 @@ pub(super) fn unknown_peer(peer: &str) -> PeerSnapshot {
         messages_sent: 0,
         messages_received: 0,
         messages_dropped: 0,
+        datagrams_sent: 0,
+        datagrams_repaired: 0,
+        bytes_first: 0,
+        bytes_duplicated: 0,
+        handovers: 0,
         buffered_bytes: 0,
         routes: Vec::new(),
         paths: Vec::new(),
@@ -39,6 +45,7 @@ pub(super) fn link_quality(
     window: Window<2>,
 ) -> LinkQuality {
     let path = peer.selected();
+    let measured = |figure: fn(&PathSnapshot) -> f64| path.map_or(f64::NAN, figure);
     LinkQuality {
         header,
         peer_id: ros_text(&peer.peer),
@@ -48,11 +55,11 @@ pub(super) fn link_quality(
         local_address: path.map(|path| path.local_address.to_string()).unwrap_or_default(),
         remote_address: path.map(|path| path.remote_address.to_string()).unwrap_or_default(),
         connected_since,
-        round_trip_time: path.map_or(f64::NAN, |path| path.round_trip_time),
-        round_trip_time_min: path.map_or(f64::NAN, |path| path.round_trip_time_min),
-        jitter: f64::NAN,
-        loss_ratio_sent: f64::NAN,
-        loss_ratio_received: f64::NAN,
+        round_trip_time: measured(|path| path.round_trip_time),
+        round_trip_time_min: measured(|path| path.round_trip_time_min),
+        jitter: measured(|path| path.jitter),
+        loss_ratio_sent: measured(|path| path.loss_ratio_sent),
+        loss_ratio_received: measured(|path| path.loss_ratio_received),
         outgoing_bitrate: window.rates[0] * BITS_PER_BYTE,
         incoming_bitrate: window.rates[1] * BITS_PER_BYTE,
         available_bitrate: f64::NAN,
@@ -62,10 +69,10 @@ pub(super) fn link_quality(
         messages_sent: peer.messages_sent,
         messages_received: peer.messages_received,
         messages_dropped: peer.messages_dropped,
-        datagrams_repaired: 0,
-        bytes_duplicated: 0,
+        datagrams_repaired: peer.datagrams_repaired,
+        bytes_duplicated: peer.bytes_duplicated,
         buffered_bytes: u32::try_from(peer.buffered_bytes).unwrap_or(u32::MAX),
-        handovers: 0,
+        handovers: peer.handovers,
     }
 }
 
@@ -87,33 +94,43 @@ pub(super) fn path_quality(
     path: &PathSnapshot,
     window: Window<2>,
 ) -> PathQuality {
-    let is_measured = !path.round_trip_time.is_nan();
-    let state =
-        if is_measured { PathQuality::STATE_GOOD as u8 } else { PathQuality::STATE_CHECKING as u8 };
     PathQuality {
-        state,
+        state: path.state as u8,
         selected: path.selected,
         path_id: path.id,
         path_count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
         local_address: path.local_address.to_string(),
         remote_address: path.remote_address.to_string(),
+        local_candidate_type: path.local_candidate as u8,
+        remote_candidate_type: path.remote_candidate as u8,
         round_trip_time: path.round_trip_time,
+        round_trip_time_min: path.round_trip_time_min,
+        round_trip_time_max: path.round_trip_time_max,
+        jitter: path.jitter,
+        loss_ratio_sent: path.loss_ratio_sent,
+        loss_ratio_received: path.loss_ratio_received,
+        signal_strength: path.signal_strength,
         outgoing_bitrate: window.rates[0] * BITS_PER_BYTE,
         incoming_bitrate: window.rates[1] * BITS_PER_BYTE,
         time_since_received: path.time_since_received,
         bytes_sent: path.bytes_sent,
         bytes_received: path.bytes_received,
-        ..lost_interface(header, peer, &path.interface)
+        ..lost_interface(header, peer, &path.interface, path.interface_kind)
     }
 }
 
 /// A network interface that had paths towards the peer and has none any more.
-pub(super) fn lost_interface(header: Header, peer: &str, interface: &str) -> PathQuality {
+pub(super) fn lost_interface(
+    header: Header,
+    peer: &str,
+    interface: &str,
+    kind: InterfaceKind,
+) -> PathQuality {
     PathQuality {
         header,
         peer_id: ros_text(peer),
         interface: ros_text(interface),
-        interface_type: PathQuality::INTERFACE_UNKNOWN as u8,
+        interface_type: kind as u8,
         state: PathQuality::STATE_DOWN as u8,
         selected: false,
         path_id: 0,
@@ -134,6 +151,44 @@ pub(super) fn lost_interface(header: Header, peer: &str, interface: &str) -> Pat
         time_since_received: f64::NAN,
         bytes_sent: 0,
         bytes_received: 0,
+    }
+}
+
+/// One phase of a handover; the header's stamp says when it happened.
+pub(super) fn handover_event(header: Header, handover: &Handover) -> HandoverEvent {
+    let (from, to) = (handover.from.as_ref(), handover.to.as_ref());
+    let interface = |path: Option<&HandoverPath>| {
+        path.map(|path| ros_text(&path.interface)).unwrap_or_default()
+    };
+    let address = |path: Option<&HandoverPath>| {
+        path.map(|path| path.remote_address.to_string()).unwrap_or_default()
+    };
+    let round_trip_time =
+        |path: Option<&HandoverPath>| path.map_or(f64::NAN, |path| path.round_trip_time);
+    let loss_ratio = |path: Option<&HandoverPath>| path.map_or(f64::NAN, |path| path.loss_ratio);
+    HandoverEvent {
+        header,
+        handover_id: handover.id,
+        peer_id: ros_text(&handover.peer),
+        phase: handover.phase as u8,
+        reason: handover.reason as u8,
+        reason_text: ros_text(&handover.reason_text),
+        from_interface: interface(from),
+        to_interface: interface(to),
+        from_remote_address: address(from),
+        to_remote_address: address(to),
+        make_before_break: handover.make_before_break,
+        ice_restart: handover.ice_restart,
+        session_preserved: handover.session_preserved,
+        detection_duration: handover.detection_duration,
+        switch_duration: handover.switch_duration,
+        outage_duration: handover.outage_duration,
+        messages_lost: handover.messages_lost,
+        messages_repeated: handover.datagrams_repeated,
+        from_round_trip_time: round_trip_time(from),
+        to_round_trip_time: round_trip_time(to),
+        from_loss_ratio: loss_ratio(from),
+        to_loss_ratio: loss_ratio(to),
     }
 }
 
@@ -165,7 +220,7 @@ pub(super) fn topic_statistics(
         age: window.age,
         messages: count(|link| link.messages),
         dropped_queue: count(|link| link.dropped_queue),
-        dropped_expired: 0,
+        dropped_expired: count(|link| link.dropped_expired),
         dropped_rate: 0,
         dropped_oversize: count(|link| link.dropped_oversize),
         dropped_interface: 0,
@@ -177,46 +232,45 @@ pub(super) fn topic_statistics(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::route;
+    use super::super::tests::{path as some_path, route};
     use super::*;
-    use crate::link::{RouteDirection, RouteId};
+    use crate::link::{HandoverPhase, HandoverReason, PathState, RouteDirection, RouteId};
     use crate::ros::report::TopicReport;
 
     const WINDOW: Window<2> = Window { rates: [100.0, 50.0], age: 0.25 };
 
     fn path(id: u32, selected: bool, round_trip_time: f64) -> PathSnapshot {
-        PathSnapshot {
-            id,
-            interface: "eth0.100".to_owned(),
-            local_address: ([10, 0, 0, 1], 5000).into(),
-            remote_address: ([10, 0, 0, 2], 6000).into(),
-            selected,
-            round_trip_time,
-            round_trip_time_min: 0.001,
-            time_since_received: 0.1,
-            bytes_sent: 10,
-            bytes_received: 20,
-        }
+        PathSnapshot { id, selected, round_trip_time, ..some_path("eth0.100", PathState::Suspect) }
     }
 
     #[test]
     fn a_connected_peer_shows_its_selected_path_and_rates_in_bits() {
         let peer = PeerSnapshot {
-            state: PeerState::Connected,
+            state: PeerState::Degraded,
             authenticated: true,
             paths: vec![path(1, true, 0.02)],
+            datagrams_repaired: 5,
+            bytes_duplicated: 6,
+            handovers: 7,
             buffered_bytes: u64::MAX,
             ..unknown_peer("rover_b")
         };
         let since = Time { sec: 5, nanosec: 0 };
         let message = link_quality(Header::default(), &peer, since.clone(), WINDOW);
         assert_eq!(message.peer_id, "rover_b");
-        assert_eq!(message.state, LinkQuality::STATE_CONNECTED as u8);
+        assert_eq!(message.state, LinkQuality::STATE_DEGRADED as u8);
         assert_eq!(message.connected_since, since);
         assert_eq!((message.round_trip_time, message.round_trip_time_min), (0.02, 0.001));
         assert_eq!((message.outgoing_bitrate, message.incoming_bitrate), (800.0, 400.0));
         assert_eq!(message.buffered_bytes, u32::MAX);
-        assert!(message.jitter.is_nan() && message.loss_ratio_sent.is_nan());
+        assert_eq!(
+            (message.jitter, message.loss_ratio_sent, message.loss_ratio_received),
+            (0.002, 0.03, 0.04)
+        );
+        assert_eq!(
+            (message.datagrams_repaired, message.bytes_duplicated, message.handovers),
+            (5, 6, 7)
+        );
     }
 
     #[test]
@@ -245,11 +299,51 @@ mod tests {
         let path = path(2, true, 0.1);
         let message = path_quality(Header::default(), "rover_b", &[&path, &path], &path, WINDOW);
         assert_eq!((message.path_id, message.path_count, message.selected), (2, 2, true));
-        assert_eq!(message.state, PathQuality::STATE_GOOD as u8);
+        assert_eq!(message.state, PathQuality::STATE_SUSPECT as u8);
         assert_eq!(message.interface, "eth0.100");
-        let message = lost_interface(Header::default(), "rover_b", "eth0.100");
+        assert_eq!(message.interface_type, PathQuality::INTERFACE_ETHERNET as u8);
+        assert_eq!(message.local_candidate_type, PathQuality::CANDIDATE_HOST as u8);
+        assert_eq!(message.remote_candidate_type, PathQuality::CANDIDATE_PRFLX as u8);
+        assert_eq!((message.round_trip_time_min, message.round_trip_time_max), (0.001, 0.9));
+        let kind = InterfaceKind::Ethernet;
+        let message = lost_interface(Header::default(), "rover_b", "eth0.100", kind);
         assert_eq!(message.state, PathQuality::STATE_DOWN as u8);
+        assert_eq!(message.interface_type, PathQuality::INTERFACE_ETHERNET as u8);
         assert!(message.round_trip_time.is_nan());
+    }
+
+    #[test]
+    fn a_handover_without_a_path_left_shows_where_it_came_from() {
+        let handover = Handover {
+            id: 3,
+            peer: "rover_b".to_owned(),
+            phase: HandoverPhase::PathLost,
+            reason: HandoverReason::Silence,
+            reason_text: "nothing for 130 ms".to_owned(),
+            from: Some(HandoverPath {
+                interface: "wlan0".to_owned(),
+                remote_address: ([10, 0, 0, 2], 6000).into(),
+                round_trip_time: 0.01,
+                loss_ratio: 0.5,
+            }),
+            to: None,
+            make_before_break: false,
+            ice_restart: false,
+            session_preserved: true,
+            detection_duration: 0.13,
+            switch_duration: f64::NAN,
+            outage_duration: 0.2,
+            messages_lost: 0,
+            datagrams_repeated: 12,
+        };
+        let message = handover_event(Header::default(), &handover);
+        assert_eq!(message.phase, HandoverEvent::PHASE_PATH_LOST as u8);
+        assert_eq!(message.reason, HandoverEvent::REASON_SILENCE as u8);
+        assert_eq!((message.handover_id, message.messages_repeated), (3, 12));
+        assert_eq!(message.from_remote_address, "10.0.0.2:6000");
+        assert_eq!((message.from_round_trip_time, message.from_loss_ratio), (0.01, 0.5));
+        assert!(message.to_interface.is_empty() && message.to_remote_address.is_empty());
+        assert!(message.to_round_trip_time.is_nan() && message.to_loss_ratio.is_nan());
     }
 
     #[test]

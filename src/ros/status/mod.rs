@@ -23,8 +23,8 @@ use r2r::{Clock, Publisher, QosProfile};
 
 use super::report::BridgeReport;
 use super::text::name_part;
-use crate::config::{Config, PeerFilter};
-use crate::link::{PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
+use crate::config::{Config, InterfaceKind, PeerFilter};
+use crate::link::{Handover, PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
 use route::{Route, routes};
 use window::{Window, Windows};
 
@@ -44,8 +44,9 @@ pub struct StatusPublisher {
     clock: Arc<Mutex<Clock>>,
     statistics: Publisher<TopicStatistics>,
     diagnostics: Publisher<DiagnosticArray>,
-    /// Held so that the topic exists, with its history.
-    _handovers: Publisher<HandoverEvent>,
+    handovers: Publisher<HandoverEvent>,
+    /// The last phase told of each peer.
+    last_handovers: BTreeMap<String, HandoverEvent>,
     peers: BTreeMap<String, PeerPublishers>,
     peer_windows: Windows<String, 2>,
     path_windows: Windows<(String, String, u32), 2>,
@@ -58,9 +59,15 @@ pub struct StatusPublisher {
 struct PeerPublishers {
     link: Publisher<LinkQuality>,
     /// By the name of the network interface.
-    paths: BTreeMap<String, Publisher<PathQuality>>,
+    paths: BTreeMap<String, InterfacePublisher>,
     /// Start of the session by our clock and by ROS's, which can be a simulated one.
     since: Option<(Instant, Time)>,
+}
+
+/// What is published of one network interface towards one peer.
+struct InterfacePublisher {
+    publisher: Publisher<PathQuality>,
+    kind: InterfaceKind,
 }
 
 impl StatusPublisher {
@@ -78,7 +85,8 @@ impl StatusPublisher {
             statistics: node
                 .create_publisher("~/topic_statistics", reliable().keep_last(STATISTICS_DEPTH))?,
             diagnostics: node.create_publisher("/diagnostics", reliable())?,
-            _handovers: node.create_publisher("~/handover_event", late_joiners)?,
+            handovers: node.create_publisher("~/handover_event", late_joiners)?,
+            last_handovers: BTreeMap::new(),
             peers: BTreeMap::new(),
             peer_windows: Windows::default(),
             path_windows: Windows::default(),
@@ -118,6 +126,17 @@ impl StatusPublisher {
         }
     }
 
+    /// Publishes phases of handovers, each with the moment it happened.
+    pub fn publish_handovers(&mut self, handovers: impl IntoIterator<Item = (Instant, Handover)>) {
+        for (at, handover) in handovers {
+            let mut header = self.header();
+            header.stamp = before(&header.stamp, at.elapsed());
+            let event = messages::handover_event(header, &handover);
+            send(&self.handovers, &event);
+            self.last_handovers.insert(handover.peer, event);
+        }
+    }
+
     /// A header with the node's time: simulated time where `use_sim_time` is set.
     fn header(&self) -> Header {
         let now = self.clock.lock().unwrap_or_else(PoisonError::into_inner).get_now();
@@ -150,7 +169,8 @@ impl StatusPublisher {
 
             for (interface, paths) in by_interface(&peer.paths) {
                 let Some(path) = messages::representative(&paths) else { continue };
-                let Some(publisher) = publishers.path(node, &peer.peer, interface) else {
+                let kind = path.interface_kind;
+                let Some(publisher) = publishers.path(node, &peer.peer, interface, kind) else {
                     continue;
                 };
                 let key = (peer.peer.clone(), interface.to_owned(), path.id);
@@ -160,8 +180,10 @@ impl StatusPublisher {
                 send(publisher, &messages::path_quality(header, &peer.peer, &paths, path, window));
             }
             let is_lost = |interface: &str| peer.paths.iter().all(|p| p.interface != interface);
-            for (interface, publisher) in publishers.paths.iter().filter(|(i, _)| is_lost(i)) {
-                send(publisher, &messages::lost_interface(header.clone(), &peer.peer, interface));
+            for (interface, lost) in publishers.paths.iter().filter(|(i, _)| is_lost(i)) {
+                let header = header.clone();
+                let message = messages::lost_interface(header, &peer.peer, interface, lost.kind);
+                send(&lost.publisher, &message);
             }
         }
     }
@@ -184,7 +206,9 @@ impl StatusPublisher {
         routes: &[Route<'_>],
     ) {
         let Config { rover_id, signaling_url, .. } = &*self.config;
-        let is_any_connected = peers.iter().any(|peer| peer.state == PeerState::Connected);
+        let is_up =
+            |peer: &PeerSnapshot| matches!(peer.state, PeerState::Connected | PeerState::Degraded);
+        let is_any_connected = peers.iter().any(is_up);
         let statistics: Vec<_> = routes
             .iter()
             .map(|route| messages::topic_statistics(header.clone(), route, Window::UNKNOWN))
@@ -192,7 +216,11 @@ impl StatusPublisher {
         let signaling = &snapshot.signaling;
         let mut status =
             vec![diagnostics::signaling(rover_id, signaling_url, signaling, is_any_connected)];
-        status.extend(peers.iter().map(|peer| diagnostics::peer(rover_id, peer)));
+        status.extend(
+            peers
+                .iter()
+                .map(|peer| diagnostics::peer(rover_id, peer, self.last_handovers.get(&peer.peer))),
+        );
         status.push(diagnostics::topics(rover_id, &statistics));
         send(&self.diagnostics, &DiagnosticArray { header, status });
     }
@@ -205,10 +233,11 @@ impl StatusPublisher {
             self.peers.keys().filter(|peer| !known.contains(peer.as_str())).cloned().collect();
         for publishers in gone.iter().filter_map(|peer| self.peers.remove(peer)) {
             node.destroy_publisher(publishers.link);
-            for publisher in publishers.paths.into_values() {
-                node.destroy_publisher(publisher);
+            for interface in publishers.paths.into_values() {
+                node.destroy_publisher(interface.publisher);
             }
         }
+        self.last_handovers.retain(|peer, _| known.contains(peer.as_str()));
         self.peer_windows.forget_all_but(now);
         self.path_windows.forget_all_but(now);
         self.route_windows.forget_all_but(now);
@@ -227,11 +256,13 @@ impl PeerPublishers {
         node: &mut r2r::Node,
         peer: &str,
         interface: &str,
+        kind: InterfaceKind,
     ) -> Option<&Publisher<PathQuality>> {
         if !self.paths.contains_key(interface) {
             let name = format!("~/{}/{}/path_quality", name_part(peer), name_part(interface));
             match node.create_publisher(&name, QosProfile::default().reliable()) {
                 Ok(publisher) => {
+                    let publisher = InterfacePublisher { publisher, kind };
                     self.paths.insert(interface.to_owned(), publisher);
                 }
                 Err(error) => {
@@ -241,7 +272,7 @@ impl PeerPublishers {
                 }
             }
         }
-        self.paths.get(interface)
+        self.paths.get(interface).map(|interface| &interface.publisher)
     }
 
     /// When the session began, by ROS's clock; zero while there is none. Told once per session, for
@@ -304,7 +335,37 @@ fn send<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>, message:
 pub(super) mod tests {
     use super::*;
     use crate::config::{Parameters, Sources, Value};
-    use crate::link::{RouteDirection, RouteSnapshot};
+    use crate::link::{CandidateKind, PathState, RouteDirection, RouteSnapshot};
+
+    /// A peer that is down.
+    pub(crate) fn peer(id: &str) -> PeerSnapshot {
+        messages::unknown_peer(id)
+    }
+
+    /// A path over this interface.
+    pub(crate) fn path(interface: &str, state: PathState) -> PathSnapshot {
+        PathSnapshot {
+            id: 1,
+            interface: interface.to_owned(),
+            interface_kind: InterfaceKind::Ethernet,
+            state,
+            local_candidate: CandidateKind::Host,
+            remote_candidate: CandidateKind::PeerReflexive,
+            local_address: ([10, 0, 0, 1], 5000).into(),
+            remote_address: ([10, 0, 0, 2], 6000).into(),
+            selected: false,
+            round_trip_time: f64::NAN,
+            round_trip_time_min: 0.001,
+            round_trip_time_max: 0.9,
+            jitter: 0.002,
+            loss_ratio_sent: 0.03,
+            loss_ratio_received: 0.04,
+            signal_strength: f64::NAN,
+            time_since_received: 0.1,
+            bytes_sent: 10,
+            bytes_received: 20,
+        }
+    }
 
     /// A route that nothing crossed yet.
     pub(crate) fn route(id: RouteId, direction: RouteDirection, topic: &str) -> RouteSnapshot {
@@ -316,6 +377,7 @@ pub(super) mod tests {
             remark: String::new(),
             messages: 0,
             bytes: 0,
+            dropped_expired: 0,
             dropped_queue: 0,
             dropped_oversize: 0,
         }

@@ -1,0 +1,75 @@
+"""How the lab reads scenario files."""
+
+import pytest
+from scenario import Scenario, ScenarioError
+
+TEXT = """
+name = "example"
+duration = 10.0
+loss_everywhere = 0.02
+
+[[path]]
+name = "wifi"
+kind = "wifi"
+delay = 0.005
+loss = 0.01
+
+[[path]]
+name = "cell"
+kind = "cellular"
+
+[[traffic]]
+name = "control"
+rate = 50.0
+size = 64
+from = "both"
+
+[[event]]
+at = 6.0
+every = 2.0
+until = 9.0
+path = "cell"
+action = "carrier_down"
+
+[[event]]
+at = 1.0
+path = "wifi"
+direction = "a_to_b"
+set = { delay = 0.105, up = false }
+ramp = 0.2
+"""
+
+
+def read(tmp_path, text):
+    file = tmp_path / "example.toml"
+    file.write_text(text)
+    return Scenario(file)
+
+
+def test_devices_are_called_as_the_kernel_calls_their_kind(tmp_path):
+    scenario = read(tmp_path, TEXT)
+    assert [scenario.device(path) for path in scenario.paths] == ["wlan0", "wwan1"]
+    assert scenario.conditions("wifi") == {"delay": 0.005, "loss": 0.03}
+
+
+def test_a_ramp_is_climbed_in_steps_and_repetitions_are_told_apart(tmp_path):
+    steps = [(step.at, step.action, dict(step.conditions)) for step in read(tmp_path, TEXT).steps()]
+    assert steps == [
+        (1.0, "set", {"delay": pytest.approx(0.055), "up": False}),
+        (1.1, "set", {"delay": pytest.approx(0.105), "up": False}),
+        (6.0, "carrier_down", {}),
+        (8.0, "carrier_down", {}),
+    ]
+
+
+def test_a_class_that_both_send_is_two_streams(tmp_path):
+    streams = read(tmp_path, TEXT).streams(("rover_a", "rover_b"))
+    assert [(stream.sender, stream.received_as) for stream in streams] == [
+        ("rover_a", "/rover_a/control"),
+        ("rover_b", "/rover_b/control"),
+    ]
+
+
+def test_what_cannot_be_played_is_refused(tmp_path):
+    with pytest.raises(ScenarioError):
+        read(tmp_path, TEXT.replace("rate = 50.0", "rate = 0.0"))
