@@ -1,15 +1,16 @@
 //! One UDP socket per usable local address, shared by all sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use crate::config::InterfaceKind;
 use crate::link::{NetworkInterface, Transmit};
 
 /// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
@@ -31,6 +32,23 @@ struct Bound {
     interface: NetworkInterface,
     /// Datagrams that the kernel did not take.
     not_taken: u64,
+    /// Is the socket tied to its interface?
+    is_tied: bool,
+}
+
+impl Bound {
+    /// Ties the socket to its interface, or loosens it. Kernels before 5.7 let root alone do this.
+    fn tie(&mut self, is_tied: bool) {
+        if self.is_tied == is_tied {
+            return;
+        }
+        self.is_tied = is_tied;
+        let name = &self.interface.name;
+        let device = is_tied.then_some(name.as_bytes());
+        if let Err(error) = SockRef::from(&self.socket).bind_device(device) {
+            log::warn!("datagrams may leave by another interface than {name}: {error}");
+        }
+    }
 }
 
 impl Sockets {
@@ -62,7 +80,8 @@ impl Sockets {
                 Ok((address, socket)) => {
                     log::info!("address in use: interface={name} address={address}");
                     let interface = interface.clone();
-                    self.sockets.insert(address, Bound { socket, interface, not_taken: 0 });
+                    let bound = Bound { socket, interface, not_taken: 0, is_tied: false };
+                    self.sockets.insert(address, bound);
                 }
                 // The kernel still sees whether anybody else has it (RFC 4862 §5.4), and tells
                 // when it is done.
@@ -73,6 +92,23 @@ impl Sockets {
                     log::warn!("address not used: interface={name} address={ip}: {error}");
                 }
             }
+        }
+        self.tie_to_interfaces();
+    }
+
+    /// With several interfaces the route with the least metric would decide which one a datagram
+    /// leaves by, whatever its address. With one there is nothing to decide, and a tied socket would
+    /// not hear a second rover on the same machine, which the kernel reaches by `lo`.
+    fn tie_to_interfaces(&mut self) {
+        let real = |bound: &Bound| bound.interface.kind != InterfaceKind::Loopback;
+        let names: BTreeSet<_> = self
+            .sockets
+            .values()
+            .filter(|bound| real(bound))
+            .map(|bound| bound.interface.name.clone())
+            .collect();
+        for bound in self.sockets.values_mut().filter(|bound| real(bound)) {
+            bound.tie(names.len() > 1);
         }
     }
 
@@ -153,11 +189,6 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
             log::debug!("socket buffer: interface={interface}: {error}");
         }
     }
-    // Or the route with the least metric decided which radio it leaves by, whatever its address.
-    // Kernels before 5.7 let root alone do this.
-    if let Err(error) = socket.bind_device(Some(interface.as_bytes())) {
-        log::warn!("datagrams may leave by another interface than {interface}: {error}");
-    }
     socket.bind(&wanted.into())?;
     let socket = UdpSocket::from_std(socket.into())?;
     Ok((socket.local_addr()?, socket))
@@ -167,7 +198,6 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
 mod tests {
     use super::super::namespace::{ip, run_inside};
     use super::*;
-    use crate::config::InterfaceKind;
 
     #[test]
     fn a_datagram_leaves_by_the_interface_of_its_address_whatever_the_routes() {
@@ -192,19 +222,21 @@ mod tests {
             let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
             counted[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
         };
-        for (radio, address, other) in [("r1", [10, 0, 1, 1], "r0"), ("r0", [10, 0, 0, 1], "r1")] {
-            let interface = NetworkInterface {
-                name: radio.to_owned(),
-                kind: InterfaceKind::Ethernet,
-                metered: false,
-                carrier: true,
-                signal_strength: None,
-            };
-            let mut sockets = Sockets::default();
-            sockets.update(&BTreeMap::from([(IpAddr::from(address), interface)]));
-            let (source, bound) = sockets.sockets.first_key_value().unwrap();
-            bound.socket.writable().await.unwrap();
-            let source = *source;
+        let interface = |radio: &str| NetworkInterface {
+            name: radio.to_owned(),
+            kind: InterfaceKind::Ethernet,
+            metered: false,
+            carrier: true,
+            signal_strength: None,
+        };
+        let radios = [("r1", [10, 0, 1, 1], "r0"), ("r0", [10, 0, 0, 1], "r1")];
+        let usable = radios.map(|(radio, address, _)| (IpAddr::from(address), interface(radio)));
+        let mut sockets = Sockets::default();
+        sockets.update(&BTreeMap::from(usable));
+        for (radio, address, other) in radios {
+            let of_radio = |source: &&SocketAddr| source.ip() == IpAddr::from(address);
+            let source = *sockets.sockets.keys().find(of_radio).unwrap();
+            sockets.sockets[&source].socket.writable().await.unwrap();
             let destination = ([192, 0, 2, 1], 9).into();
             let before = (sent(radio), sent(other));
             sockets.send(&Transmit { source, destination, contents: vec![1] });

@@ -34,6 +34,9 @@ const SHOWS_MUCH_LOSS: f64 = 0.05;
 /// A frame that carries others along has so many bytes at most: they are to cost little.
 const MAX_ALONG: usize = 700;
 
+/// Datagrams that one carries along: with one, two losses in a row are needed to delay anything.
+const MAX_EARLIER: usize = 1;
+
 /// Least time between two acknowledgements that are asked for at once.
 const ACK_SPACING: Duration = Duration::from_millis(1);
 
@@ -147,7 +150,7 @@ impl Multipath {
         }
         let Some(lane) = self.lanes.get(&name.lane) else { return carried };
         let mut size = FRAME_HEADER_LEN + TAG_LEN;
-        for (sequence, entry) in lane.sender.iter().rev().take(MAX_CARRIED) {
+        for (sequence, entry) in lane.sender.iter().rev().take(1 + MAX_EARLIER) {
             size += DATA_OVERHEAD + entry.datagram.len();
             if sequence != name.sequence && size <= MAX_ALONG {
                 carried.push(Name { lane: name.lane, sequence });
