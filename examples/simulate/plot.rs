@@ -73,6 +73,9 @@ pub(crate) fn draw(scenario: &Scenario, policy: Policy, outcome: &Outcome) -> St
         let step = (PATH_HEIGHT - 16.0) / scenario.paths.len() as f64;
         for pair in outcome.samples.windows(2) {
             let Some(path) = pair[0].selected[rover] else { continue };
+            if pair[1].at > scenario.duration {
+                continue;
+            }
             let y = top + step * (path as f64 + 0.5);
             let (from, to) = (x(pair[0].at.as_secs_f64()), x(pair[1].at.as_secs_f64()));
             line(&mut svg, (from, y), (to, y), COLOURS[path % COLOURS.len()]);

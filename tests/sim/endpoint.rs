@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rover_link::link::{Handover, NetworkInterface, PeerSnapshot, Signal, Transmit};
+use rover_link::link::{Handover, NetworkInterface, Signal, Transmit};
 use uuid::Uuid;
 
 /// Local addresses and what is known of the interfaces behind them.
@@ -59,10 +59,21 @@ pub(crate) trait Endpoint {
     fn poll(&mut self, now: Instant) -> Polled;
     /// Bytes of messages that wait.
     fn waiting(&self, now: Instant) -> u64;
+    /// How it fares.
+    fn condition(&self, now: Instant) -> Condition;
+}
+
+/// How an endpoint fares, as far as it knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Condition {
     /// Local address by which data leaves.
-    fn selected(&self, now: Instant) -> Option<SocketAddr>;
-    /// What the core knows of the peer; `None` where there is no core.
-    fn snapshot(&self, now: Instant) -> Option<PeerSnapshot>;
+    pub(crate) selected: Option<SocketAddr>,
+    /// Does it hold the path in use for suspect, or for dead?
+    pub(crate) is_suspect: bool,
+    /// Bytes that were sent once.
+    pub(crate) bytes_first: u64,
+    /// Bytes that were sent again or twice.
+    pub(crate) bytes_again: u64,
 }
 
 /// Who an endpoint is.

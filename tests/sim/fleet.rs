@@ -11,11 +11,11 @@ use rover_link::config::{
 };
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, OutgoingMessage, OutgoingRoute,
-    Output, PeerSnapshot, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
+    Output, PeerState, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
 };
 use uuid::Uuid;
 
-use super::endpoint::{Addresses, Endpoint, Polled, Who};
+use super::endpoint::{Addresses, Condition, Endpoint, Polled, Who};
 use super::scenario::Traffic;
 
 /// Messages larger than any of a scenario.
@@ -127,15 +127,17 @@ impl Endpoint for FleetEndpoint {
     }
 
     fn waiting(&self, now: Instant) -> u64 {
-        self.snapshot(now).map_or(0, |peer| peer.buffered_bytes)
+        self.fleet.snapshot(now).iter().map(|peer| peer.buffered_bytes).sum()
     }
 
-    fn selected(&self, now: Instant) -> Option<SocketAddr> {
-        self.snapshot(now)?.selected().map(|path| path.local_address)
-    }
-
-    fn snapshot(&self, now: Instant) -> Option<PeerSnapshot> {
-        self.fleet.snapshot(now).pop()
+    fn condition(&self, now: Instant) -> Condition {
+        let Some(peer) = self.fleet.snapshot(now).pop() else { return Condition::default() };
+        Condition {
+            selected: peer.selected().map(|path| path.local_address),
+            is_suspect: matches!(peer.state, PeerState::Degraded | PeerState::Outage),
+            bytes_first: peer.bytes_first,
+            bytes_again: peer.bytes_duplicated,
+        }
     }
 }
 

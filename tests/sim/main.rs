@@ -2,6 +2,7 @@
 //! seeds, has to reach its targets. `--example simulate` plays them with many seeds.
 
 #[path = "mod.rs"]
+#[expect(dead_code, reason = "the names are for the tables of `--example simulate`")]
 mod sim;
 
 mod engine;

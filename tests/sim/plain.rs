@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rover_link::config::Delivery;
-use rover_link::link::{PeerSnapshot, Signal, Transmit};
+use rover_link::link::{Signal, Transmit};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Output, Rtc, RtcConfig};
 use uuid::Uuid;
 
-use super::endpoint::{Addresses, Endpoint, Polled, Who};
+use super::endpoint::{Addresses, Condition, Endpoint, Polled, Who};
 use super::fragments::{Incoming, Outgoing};
 use super::policy::Policy;
 use super::scenario::Traffic;
@@ -417,12 +417,9 @@ impl Endpoint for PlainEndpoint {
         self.outgoing.values().map(|outgoing| outgoing.waiting() as u64).sum()
     }
 
-    fn selected(&self, _now: Instant) -> Option<SocketAddr> {
-        self.connection.as_ref()?.selected
-    }
-
-    fn snapshot(&self, _now: Instant) -> Option<PeerSnapshot> {
-        None
+    fn condition(&self, _now: Instant) -> Condition {
+        let selected = self.connection.as_ref().and_then(|connection| connection.selected);
+        Condition { selected, ..Condition::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rover_link::config::HandoverSettings;
-use rover_link::link::{HandoverPath, HandoverPhase, PeerState};
+use rover_link::link::{HandoverPath, HandoverPhase};
 use uuid::Uuid;
 
 use super::endpoint::{Endpoint, Polled, Who};
@@ -417,32 +417,18 @@ impl<'a> World<'a> {
 
     fn sample(&mut self) {
         let now = self.now;
-        let selected = self
-            .rovers
-            .iter()
-            .enumerate()
-            .map(|(index, rover)| self.network.path(index, rover.endpoint.selected(now)?));
-        let sample = Sample {
-            at: now - self.start,
-            selected: selected.collect(),
-            is_suspect: self.rovers.iter().any(|rover| {
-                let peer = rover.endpoint.snapshot(now);
-                peer.is_some_and(|peer| {
-                    matches!(peer.state, PeerState::Degraded | PeerState::Outage)
-                })
-            }),
-            bytes: self.bytes_of_links(),
-        };
+        let mut sample =
+            Sample { at: now - self.start, selected: Vec::new(), is_suspect: false, bytes: (0, 0) };
+        for (index, rover) in self.rovers.iter().enumerate() {
+            let of = rover.endpoint.condition(now);
+            let path = of.selected.and_then(|local| self.network.path(index, local));
+            sample.selected.push(path);
+            sample.is_suspect |= of.is_suspect;
+            sample.bytes.0 += of.bytes_first;
+            sample.bytes.1 += of.bytes_again;
+        }
         self.samples.push(sample);
         self.sample_due = (now < self.end).then_some(now + SAMPLE_INTERVAL);
-    }
-
-    /// Bytes that the rovers sent once, and again or twice.
-    fn bytes_of_links(&self) -> (u64, u64) {
-        let snapshots = self.rovers.iter().filter_map(|rover| rover.endpoint.snapshot(self.now));
-        snapshots.fold((0, 0), |(first, again), peer| {
-            (first + peer.bytes_first, again + peer.bytes_duplicated)
-        })
     }
 
     fn bytes(&self) -> BTreeMap<Way, u64> {
@@ -459,11 +445,12 @@ impl<'a> World<'a> {
         Some(reacted.at - first)
     }
 
-    fn outcome(self, setup: Option<Duration>) -> Outcome {
-        let (first, again) = self.bytes_of_links();
-        let (first_before, again_before) = self.samples.first().map_or((0, 0), |of| of.bytes);
-        let (first, again) =
-            (first.saturating_sub(first_before), again.saturating_sub(again_before));
+    fn outcome(mut self, setup: Option<Duration>) -> Outcome {
+        self.sample();
+        let bytes = |sample: Option<&Sample>| sample.map_or((0, 0), |sample| sample.bytes);
+        let (before, after) = (bytes(self.samples.first()), bytes(self.samples.last()));
+        // A process that is replaced begins to count anew.
+        let (first, again) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
         let paths = self.bytes().into_iter().map(|((from, to, path), bytes)| PathOutcome {
             path,
             from,
