@@ -101,6 +101,7 @@ impl Meter {
         self.newest = self.newest.max(Some(sequence));
         let published = published - self.start;
         if published < WARM_UP {
+            self.last_arrival = self.last_arrival.max(now);
             return;
         }
         self.count += 1;
