@@ -116,7 +116,10 @@ impl Multipath {
     pub(super) fn send_fresh(&mut self, now: Instant) {
         let Some(id) = self.selected.filter(|path| self.is_alive(*path)) else { return };
         while let Some(name) = self.fresh.iter().find_map(VecDeque::front).copied() {
-            let Some(path) = self.paths.get_mut(&id) else { return };
+            let is_silent = self.paths.get(&id).is_some_and(|path| path.is_silent);
+            let other = self.alternative(id).filter(|_| is_silent);
+            let pacing = other.unwrap_or(id);
+            let Some(path) = self.paths.get_mut(&pacing) else { return };
             if !path.window.is_open(now) {
                 return;
             }
@@ -132,9 +135,8 @@ impl Multipath {
                 continue;
             }
             path.window.handle_sent(length, &path.round_trip, now);
-            let is_silent = path.is_silent;
             self.send_data(id, &[name], now);
-            if let Some(other) = self.alternative(id).filter(|_| is_silent) {
+            if let Some(other) = other {
                 self.counters.bytes_duplicated += length as u64;
                 self.send_data(other, &[name], now);
             }

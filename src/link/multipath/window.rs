@@ -35,7 +35,9 @@ const FALL: (f64, f64) = (0.8, 0.98);
 /// The window has to be used by so much to grow.
 const IN_USE: f64 = 0.7;
 
-/// The pace is so much faster than what fills the window once per round trip.
+/// The pace, as a multiple of what fills the window once per round trip: while the path is being
+/// tried, so that no queue builds up on one that is narrow, and after.
+const FIRST_PACE: f64 = 1.0;
 const PACE: f64 = 1.25;
 
 /// A datagram may leave so much early, so that a timer of a millisecond is good enough.
@@ -102,7 +104,8 @@ impl Window {
     /// Notes a datagram that leaves.
     pub(super) fn handle_sent(&mut self, length: usize, round_trip: &RoundTrip, now: Instant) {
         let Some(smoothed) = round_trip.smoothed() else { return };
-        let time = Duration::from_secs_f64(length as f64 * smoothed / (PACE * self.bytes));
+        let pace = if self.is_starting { FIRST_PACE } else { PACE };
+        let time = Duration::from_secs_f64(length as f64 * smoothed / (pace * self.bytes));
         self.next = Some(self.next.map_or(now, |next| next.max(now)) + time);
     }
 }
@@ -165,7 +168,7 @@ mod tests {
                 sent += 1_024;
             }
         }
-        let expected = PACE * LEAST * 10.0;
+        let expected = FIRST_PACE * LEAST * 10.0;
         assert!((f64::from(sent) / expected - 1.0).abs() < 0.02, "{sent} of {expected}");
     }
 }
