@@ -1,8 +1,8 @@
-//! From parameters to [`Config`]: each key, its default and its range, written once.
+//! From parameters to [`Config`]: each key, its default and its range, written once; those of topics
+//! in `parse_topics`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,15 +10,11 @@ use super::Config;
 use super::error::{ConfigError, Fault};
 use super::filter::{InterfaceFilter, NameGlob, PeerFilter, interface_glob};
 use super::handover::{Duplicate, HandoverSettings};
-use super::names::{self, TypeName};
-use super::qos::{Durability, History, QosOverrides, Reliability};
+use super::names;
+use super::parse_topics::topics;
 use super::reader::Reader;
 use super::sources::Sources;
-use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic};
 use super::value::Parameters;
-
-/// Most topics of one node: a peer takes no more routes than that from a session.
-pub const MAX_TOPICS: usize = 2048;
 
 const DEFAULT_FLEET: &str = "default";
 
@@ -44,11 +40,8 @@ const MAX_PUBLISH_RATE: f64 = 100.0;
 const MAX_SILENCE: f64 = 60.0;
 const MAX_DWELL: f64 = 3600.0;
 
-/// Longest lifespan that can be set, s: a day.
-const MAX_LIFESPAN: f64 = 86_400.0;
-
 /// Everybody, in a list of peers.
-const EVERYBODY: &str = "*";
+pub(super) const EVERYBODY: &str = "*";
 
 /// Parameters that ROS itself puts on a node.
 fn is_of_ros(key: &str) -> bool {
@@ -111,7 +104,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     }
 }
 
-fn peer_filter(reader: &mut Reader<'_>, key: &str, default: &[&str]) -> PeerFilter {
+pub(super) fn peer_filter(reader: &mut Reader<'_>, key: &str, default: &[&str]) -> PeerFilter {
     let id = |text: &str| if text == EVERYBODY { Ok(text.to_owned()) } else { names::id(text) };
     let ids = reader.list(key, default, id);
     if ids.iter().all(|id| id != EVERYBODY) {
@@ -188,185 +181,4 @@ fn peer_fingerprints(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         fingerprints.insert(peer, fingerprint);
     }
     fingerprints
-}
-
-fn topics(reader: &mut Reader<'_>, rover_id: &str, peers: &PeerFilter) -> Vec<Topic> {
-    const IDS: &str = "topic_ids";
-    const BLOCK: &str = "topics";
-    let ids = reader.list(IDS, &[], names::topic_id);
-    if ids.len() > MAX_TOPICS {
-        reader.report(IDS, Fault::TooManyTopics { found: ids.len(), most: MAX_TOPICS });
-    }
-    let described = reader.names_in(BLOCK);
-    for id in described.iter().filter(|id| !ids.contains(id)) {
-        let block = format!("{BLOCK}.{id}");
-        reader.report(&block, Fault::MissingId { id: id.clone() });
-        reader.pass_over(&block);
-    }
-    let mut topics: Vec<Topic> = Vec::new();
-    for id in ids {
-        let block = format!("{BLOCK}.{id}");
-        if described.contains(&id) {
-            topics.push(topic(reader, &block, id, rover_id, peers));
-        } else {
-            reader.report(&block, Fault::MissingBlock { id });
-        }
-    }
-    report_same_remote_names(reader, &topics);
-    topics
-}
-
-fn topic(
-    reader: &mut Reader<'_>,
-    block: &str,
-    id: String,
-    rover_id: &str,
-    peers: &PeerFilter,
-) -> Topic {
-    let key = |field: &str| format!("{block}.{field}");
-    let name = reader
-        .required(&key("name"), "give the ROS name of the topic", names::topic_name)
-        .unwrap_or_default();
-    let direction = reader
-        .choice(
-            &key("direction"),
-            &[
-                ("send", Direction::Send),
-                ("receive", Direction::Receive),
-                ("both", Direction::Both),
-            ],
-        )
-        .unwrap_or(Direction::Send);
-    let queue = QueueLimits::default();
-    Topic {
-        remote_name: remote_name(reader, &key("remote_name"), &name, direction, rover_id),
-        type_name: reader.optional(&key("type"), TypeName::parse),
-        peers: match peer_filter(reader, &key("peers"), &[EVERYBODY]) {
-            PeerFilter::All => peers.clone(),
-            only @ PeerFilter::Only(_) => only,
-        },
-        delivery: reader
-            .choice(
-                &key("delivery"),
-                &[
-                    ("auto", None),
-                    ("reliable", Some(Delivery::Reliable)),
-                    ("latest", Some(Delivery::Latest)),
-                ],
-            )
-            .flatten(),
-        priority: reader
-            .choice(
-                &key("priority"),
-                &[
-                    ("normal", Priority::Normal),
-                    ("critical", Priority::Critical),
-                    ("high", Priority::High),
-                    ("low", Priority::Low),
-                ],
-            )
-            .unwrap_or_default(),
-        lifespan: Duration::from_secs_f64(reader.not_negative(&key("lifespan"), 0.0, MAX_LIFESPAN)),
-        max_message_size: size(reader, &key("max_message_size"), DEFAULT_MAX_MESSAGE_SIZE),
-        queue: QueueLimits {
-            messages: size(reader, &key("queue_messages"), queue.messages),
-            bytes: size(reader, &key("queue_bytes"), queue.bytes),
-        },
-        qos: QosOverrides {
-            reliability: reader
-                .choice(
-                    &key("qos.reliability"),
-                    &[
-                        ("auto", None),
-                        ("reliable", Some(Reliability::Reliable)),
-                        ("best_effort", Some(Reliability::BestEffort)),
-                    ],
-                )
-                .flatten(),
-            durability: reader
-                .choice(
-                    &key("qos.durability"),
-                    &[
-                        ("auto", None),
-                        ("volatile", Some(Durability::Volatile)),
-                        ("transient_local", Some(Durability::TransientLocal)),
-                    ],
-                )
-                .flatten(),
-            history: reader
-                .choice(
-                    &key("qos.history"),
-                    &[
-                        ("auto", None),
-                        ("keep_last", Some(History::KeepLast)),
-                        ("keep_all", Some(History::KeepAll)),
-                    ],
-                )
-                .flatten(),
-            depth: reader
-                .count_or_auto(&key("qos.depth"), SIZES)
-                .and_then(|depth| u32::try_from(depth).ok()),
-        },
-        id,
-        name,
-        direction,
-    }
-}
-
-/// Sizes and counts: at least one, at most what DDS has room for.
-const SIZES: RangeInclusive<u64> = 1..=i32::MAX as u64;
-
-fn size<T>(reader: &mut Reader<'_>, key: &str, default: T) -> T
-where
-    T: Copy + TryFrom<u64> + TryInto<u64>,
-{
-    let written = default.try_into().unwrap_or(*SIZES.end());
-    T::try_from(reader.count(key, written, SIZES)).unwrap_or(default)
-}
-
-/// The absolute name at the receiver. What is sent lies under our own id, unless another name is
-/// given; what goes both ways has the same name everywhere, which only the running node can tell.
-fn remote_name(
-    reader: &mut Reader<'_>,
-    key: &str,
-    name: &str,
-    direction: Direction,
-    rover_id: &str,
-) -> Option<String> {
-    // Without a rover id any will do to check the rest.
-    let rover_id = if rover_id.is_empty() { "rover" } else { rover_id };
-    let parse = |text: &str| names::remote_name(text, rover_id);
-    let written = reader.optional(key, |text| Ok::<_, Infallible>(text.to_owned()));
-    match (direction, written) {
-        (Direction::Receive, Some(_)) => {
-            reader.report(key, Fault::RemoteNameOfReceived);
-            None
-        }
-        (Direction::Receive | Direction::Both, None) => None,
-        (Direction::Send | Direction::Both, Some(_)) => reader.optional(key, parse),
-        // A name that was wrong is reported already.
-        (Direction::Send, None) if name.is_empty() => None,
-        (Direction::Send, None) => {
-            let path = name.strip_prefix("~/").or(name.strip_prefix('/')).unwrap_or(name);
-            match parse(&format!("/{{peer}}/{path}")) {
-                Ok(name) => Some(name),
-                Err(error) => {
-                    reader.report(key, error);
-                    None
-                }
-            }
-        }
-    }
-}
-
-/// Two topics that arrive under one name could not be told apart at the receiver.
-fn report_same_remote_names(reader: &mut Reader<'_>, topics: &[Topic]) {
-    let mut first: BTreeMap<&str, &Topic> = BTreeMap::new();
-    for topic in topics {
-        let Some(name) = topic.remote_name.as_deref() else { continue };
-        if let Some(other) = first.insert(name, topic) {
-            let fault = Fault::SameRemoteName { name: name.to_owned(), other: other.id.clone() };
-            reader.report(&format!("topics.{}.remote_name", topic.id), fault);
-        }
-    }
 }

@@ -50,7 +50,7 @@ def main() -> int:
     arguments.json.write_text(json.dumps(rows, indent=1))
     missed = [row for row in rows if row["met"] is False]
     for row in missed:
-        print(f"missed: {row['name']} {row['case']} {row['metric']} {row['value']:.3f}, target {row['target']}")
+        print(f"missed: {row['name']} {row['case']} {row['metric']} {row['value']:.4g}, target {row['target']}")
     return 1 if missed else 0
 
 

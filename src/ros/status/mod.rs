@@ -6,6 +6,7 @@
 
 mod diagnostics;
 mod messages;
+mod peer;
 mod route;
 mod window;
 
@@ -15,16 +16,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::warn;
-use r2r::builtin_interfaces::msg::Time;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatistics};
+use r2r::rover_link::msg::{HandoverEvent, TopicStatistics};
 use r2r::std_msgs::msg::Header;
 use r2r::{Clock, Publisher, QosProfile};
 
 use super::report::BridgeReport;
-use super::text::name_part;
-use crate::config::{Config, InterfaceKind, PeerFilter};
+use crate::config::{Config, PeerFilter};
 use crate::link::{Handover, PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
+use peer::{PeerPublishers, before};
 use route::{Route, routes};
 use window::{Window, Windows};
 
@@ -53,21 +53,6 @@ pub struct StatusPublisher {
     route_windows: Windows<(String, u8, RouteId), 2>,
     status_due: Instant,
     diagnostics_due: Instant,
-}
-
-/// What is published of one peer.
-struct PeerPublishers {
-    link: Publisher<LinkQuality>,
-    /// By the name of the network interface.
-    paths: BTreeMap<String, InterfacePublisher>,
-    /// Start of the session by our clock and by ROS's, which can be a simulated one.
-    since: Option<(Instant, Time)>,
-}
-
-/// What is published of one network interface towards one peer.
-struct InterfacePublisher {
-    publisher: Publisher<PathQuality>,
-    kind: InterfaceKind,
 }
 
 impl StatusPublisher {
@@ -244,61 +229,6 @@ impl StatusPublisher {
     }
 }
 
-impl PeerPublishers {
-    fn new(node: &mut r2r::Node, peer: &str) -> r2r::Result<Self> {
-        let name = format!("~/{}/link_quality", name_part(peer));
-        let link = node.create_publisher(&name, QosProfile::default().reliable())?;
-        Ok(Self { link, paths: BTreeMap::new(), since: None })
-    }
-
-    fn path(
-        &mut self,
-        node: &mut r2r::Node,
-        peer: &str,
-        interface: &str,
-        kind: InterfaceKind,
-    ) -> Option<&Publisher<PathQuality>> {
-        if !self.paths.contains_key(interface) {
-            let name = format!("~/{}/{}/path_quality", name_part(peer), name_part(interface));
-            match node.create_publisher(&name, QosProfile::default().reliable()) {
-                Ok(publisher) => {
-                    let publisher = InterfacePublisher { publisher, kind };
-                    self.paths.insert(interface.to_owned(), publisher);
-                }
-                Err(error) => {
-                    warn!(
-                        "{peer}: could not make a status topic interface={interface} error={error}"
-                    );
-                }
-            }
-        }
-        self.paths.get(interface).map(|interface| &interface.publisher)
-    }
-
-    /// When the session began, by ROS's clock; zero while there is none. Told once per session, for
-    /// each reading of the two clocks would differ a little.
-    fn connected_since(&mut self, peer: &PeerSnapshot, now: Instant, ros_now: &Time) -> Time {
-        let Some(since) = peer.connected_since else {
-            self.since = None;
-            return Time::default();
-        };
-        match &self.since {
-            Some((known, stamp)) if *known == since => stamp.clone(),
-            _ => {
-                let stamp = before(ros_now, now.saturating_duration_since(since));
-                self.since = Some((since, stamp.clone()));
-                stamp
-            }
-        }
-    }
-}
-
-/// The moment `ago` before a clock's `now`; zero where that clock had not begun by then.
-fn before(now: &Time, ago: Duration) -> Time {
-    let now = Duration::new(u64::try_from(now.sec).unwrap_or(0), now.nanosec);
-    Clock::to_builtin_time(&now.saturating_sub(ago))
-}
-
 /// The peers that the link knows of, and those that are configured and that it does not know yet.
 fn known_peers(config: &Config, snapshot: &Snapshot) -> Vec<PeerSnapshot> {
     let mut peers = snapshot.peers.clone();
@@ -334,7 +264,7 @@ fn send<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>, message:
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{Parameters, Sources, Value};
+    use crate::config::{InterfaceKind, Parameters, Sources, Value};
     use crate::link::{CandidateKind, PathState, RouteDirection, RouteSnapshot};
 
     /// A peer that is down.
@@ -419,12 +349,5 @@ pub(super) mod tests {
         let period = Duration::from_millis(500);
         assert_eq!(next_deadline(at(0), period, at(30)), at(500));
         assert_eq!(next_deadline(at(0), period, at(4000)), at(4500));
-    }
-
-    #[test]
-    fn a_session_began_by_the_clock_of_ros() {
-        let ros = |sec| Time { sec, nanosec: 0 };
-        assert_eq!(before(&ros(1060), Duration::from_secs(60)), ros(1000));
-        assert_eq!(before(&ros(30), Duration::from_secs(60)), ros(0), "simulated time began later");
     }
 }
