@@ -284,7 +284,7 @@ impl Transport {
     /// Takes a datagram that came by `pair`. To be followed by [`Transport::poll`] until it says
     /// `Timeout`.
     pub(super) fn handle_datagram(&mut self, pair: Pair, datagram: &[u8], now: Instant) {
-        let is_early = !self.is_connected && datagram.first() == Some(&DTLS_APPLICATION_DATA);
+        let is_early = !self.is_connected && is_application_data(datagram);
         if is_early && self.early.len() < MAX_EARLY {
             self.early.push_back((pair, datagram.to_vec()));
             return;
@@ -471,6 +471,11 @@ fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) ->
 /// Is it a DTLS datagram, by its first byte (RFC 7983)?
 pub(super) fn is_dtls(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| (20..64).contains(first))
+}
+
+/// Is it a DTLS 1.2 record with application data?
+pub(super) fn is_application_data(datagram: &[u8]) -> bool {
+    datagram.first() == Some(&DTLS_APPLICATION_DATA)
 }
 
 fn value_of(text: &str) -> u64 {

@@ -6,4 +6,5 @@
 mod sim;
 
 mod engine;
+mod random;
 mod suite;

@@ -2,9 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Messages count from this long after the start on: a link needs a moment to find its pace.
-pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
-
 /// One message that arrived: when it was published since the start of the run, and how long it
 /// took, seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +14,8 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 pub(crate) struct Meter {
     start: Instant,
+    /// Messages count from this long after the start on: a link needs a moment to find its pace.
+    warm_up: Duration,
     end: Instant,
     /// Time between two messages; zero where they go as fast as they can.
     period: Duration,
@@ -54,17 +53,18 @@ pub(crate) struct Measured {
 }
 
 impl Meter {
-    /// A meter for messages published from `start` to `end`.
-    pub(crate) fn new(start: Instant, end: Instant, period: Duration) -> Self {
+    /// A meter for messages published from `start` to `end`, of which those after `warm_up` count.
+    pub(crate) fn new(start: Instant, end: Instant, period: Duration, warm_up: Duration) -> Self {
         Self {
             start,
+            warm_up,
             end,
             period,
             published: 0,
             arrived: Vec::new(),
             count: 0,
             newest: None,
-            last_arrival: start + WARM_UP,
+            last_arrival: start + warm_up,
             longest: Duration::ZERO,
             duplicates: 0,
             reordered: 0,
@@ -76,7 +76,7 @@ impl Meter {
     /// A message was published.
     pub(crate) fn handle_published(&mut self, now: Instant) {
         self.arrived.push(false);
-        if now >= self.start + WARM_UP {
+        if now >= self.start + self.warm_up {
             self.published += 1;
         }
     }
@@ -100,7 +100,7 @@ impl Meter {
         }
         self.newest = self.newest.max(Some(sequence));
         let published = published - self.start;
-        if published < WARM_UP {
+        if published < self.warm_up {
             self.last_arrival = self.last_arrival.max(now);
             return;
         }
@@ -125,7 +125,7 @@ impl Meter {
     pub(crate) fn measured(self) -> Measured {
         // Silence up to the end counts as well.
         let tail = self.end.saturating_duration_since(self.last_arrival);
-        let time = (self.end - self.start).saturating_sub(WARM_UP);
+        let time = (self.end - self.start).saturating_sub(self.warm_up);
         Measured {
             published: self.published,
             lost: self.published - self.count,
@@ -142,12 +142,13 @@ impl Meter {
 mod tests {
     use super::*;
 
+    const WARM_UP: Duration = Duration::from_secs(1);
     const PERIOD: Duration = Duration::from_millis(20);
 
     /// A message each period for two seconds; those that count are 50 to 99.
     fn meter(arrivals: impl Fn(u64) -> Option<Duration>) -> Measured {
         let start = Instant::now();
-        let mut meter = Meter::new(start, start + 2 * WARM_UP, PERIOD);
+        let mut meter = Meter::new(start, start + 2 * WARM_UP, PERIOD, WARM_UP);
         let moment = |number: u64| start + PERIOD * u32::try_from(number).unwrap();
         (0..100).for_each(|number| meter.handle_published(moment(number)));
         let mut order: Vec<_> = (0..100)

@@ -36,6 +36,9 @@ pub(crate) struct Scenario {
     /// From the moment when both sides are connected to the last message that is published.
     #[serde(deserialize_with = "seconds")]
     pub(crate) duration: Duration,
+    /// Messages count from this long after the beginning on.
+    #[serde(default = "usual_warm_up", deserialize_with = "seconds")]
+    pub(crate) warm_up: Duration,
     #[serde(default = "on_suspect", deserialize_with = "duplicate")]
     pub(crate) duplicate: Duplicate,
     /// From one rover to the other through the signaling server.
@@ -380,6 +383,10 @@ fn interface_kind<'de, D: Deserializer<'de>>(from: D) -> Result<InterfaceKind, D
 
 fn on_suspect() -> Duplicate {
     Duplicate::OnSuspect
+}
+
+fn usual_warm_up() -> Duration {
+    Duration::from_secs(1)
 }
 
 fn usual_signaling_delay() -> Duration {

@@ -177,7 +177,7 @@ impl<'a> World<'a> {
             for from in (0..ROVERS).filter(|rover| traffic.from.is(*rover)) {
                 let phase = self.random.f64();
                 let publisher = Publisher::new(class, from, traffic, phase, self.start);
-                let meter = Meter::new(self.start, self.end, publisher.period());
+                let meter = Meter::new(self.start, self.end, publisher.period(), scenario.warm_up);
                 self.meters.insert((class, from), meter);
                 self.publishers.push(publisher);
             }

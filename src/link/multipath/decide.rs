@@ -12,6 +12,9 @@ use crate::link::snapshot::PathState;
 /// Paths answer one after the other when a session begins: that is no handover.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 
+/// A path that is good is compared with the others so often.
+const CHOICE_INTERVAL: Duration = Duration::from_millis(10);
+
 /// A path that fails within so long after data returned to it is flapping.
 const FLAP_TIME: Duration = Duration::from_secs(60);
 
@@ -148,6 +151,12 @@ impl Multipath {
     }
 
     fn choose_path(&mut self, now: Instant) {
+        let selected = self.selected.and_then(|id| self.paths.get(&id));
+        let is_well = selected.is_some_and(|path| path.state == PathState::Good);
+        if is_well && now < self.chosen + CHOICE_INTERVAL {
+            return;
+        }
+        self.chosen = now;
         let wish = select::choose(self.selected, &self.choosable(), self.settings.max_loss_ratio);
         let Some(wish) = wish else {
             self.advantage = None;

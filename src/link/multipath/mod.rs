@@ -121,6 +121,8 @@ pub(super) struct Multipath {
     started: Instant,
     framing_since: Instant,
     peer_clock: PeerClock,
+    /// What has left without a frame lately.
+    unframed: VecDeque<Vec<u8>>,
     inbound: BTreeMap<u16, Inbound>,
     lanes: BTreeMap<u8, Lane>,
 
@@ -130,6 +132,8 @@ pub(super) struct Multipath {
     /// An advantage of another path that has to last: the path, why, since when.
     advantage: Option<(u16, HandoverReason, Instant)>,
     pending: Option<Pending>,
+    /// When the paths were last compared.
+    chosen: Instant,
     /// Since when no path carries anything.
     outage_since: Option<Instant>,
     handovers: u32,
@@ -179,12 +183,14 @@ impl Multipath {
             started: now,
             framing_since: now,
             peer_clock: PeerClock::default(),
+            unframed: VecDeque::new(),
             inbound: BTreeMap::new(),
             lanes: BTreeMap::from([(EXPRESS, Lane { is_released: true, ..Lane::default() })]),
             selected: None,
             wanted: None,
             advantage: None,
             pending: None,
+            chosen: now,
             outage_since: None,
             handovers: 0,
             fresh: [VecDeque::new(), VecDeque::new()],
@@ -223,6 +229,10 @@ impl Multipath {
                 path.silent_from = now;
             }
             self.decide(now);
+            // DTLS drops what has arrived before (RFC 6347 §4.1.2.6).
+            for datagram in std::mem::take(&mut self.unframed) {
+                self.send(EXPRESS, datagram, now);
+            }
         }
     }
 
@@ -289,6 +299,7 @@ impl Multipath {
     /// Send by this interface while one of its paths carries; `None` gives the choice back.
     pub(super) fn want(&mut self, interface: Option<String>, now: Instant) {
         self.wanted = interface;
+        self.chosen = self.started;
         self.decide(now);
     }
 

@@ -12,6 +12,7 @@ use super::{EXPRESS, Multipath, Ready};
 use crate::config::Duplicate;
 use crate::link::output::Transmit;
 use crate::link::snapshot::{CandidateKind, PathState};
+use crate::link::transport::is_application_data;
 use crate::wire::{
     ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_LEN, REPORT_LEN, Section,
     TAG_LEN,
@@ -36,6 +37,10 @@ const MAX_ALONG: usize = 700;
 
 /// Datagrams that one carries along: with one, two losses in a row are needed to delay anything.
 const MAX_EARLIER: usize = 1;
+
+/// Datagrams that are sent again in frames when these begin: the hello and the topics offered after
+/// it. One that got lost before would be sent again by SCTP after 3 s only.
+const MAX_UNFRAMED: usize = 16;
 
 /// Least time between two acknowledgements that are asked for at once.
 const ACK_SPACING: Duration = Duration::from_millis(1);
@@ -63,6 +68,12 @@ impl Multipath {
             self.send(EXPRESS, transmit.contents, now);
         } else {
             self.selected = self.by_pair.get(&pair).copied();
+            if is_application_data(&transmit.contents) {
+                if self.unframed.len() == MAX_UNFRAMED {
+                    self.unframed.pop_front();
+                }
+                self.unframed.push_back(transmit.contents.clone());
+            }
             self.transmit_raw(transmit);
         }
     }
@@ -117,7 +128,7 @@ impl Multipath {
         let Some(id) = self.selected.filter(|path| self.is_alive(*path)) else { return };
         while let Some(name) = self.fresh.iter().find_map(VecDeque::front).copied() {
             let is_silent = self.paths.get(&id).is_some_and(|path| path.is_silent);
-            let other = self.alternative(id).filter(|_| is_silent);
+            let other = if is_silent { self.alternative(id) } else { None };
             let pacing = other.unwrap_or(id);
             let Some(path) = self.paths.get_mut(&pacing) else { return };
             if !path.window.is_open(now) {
