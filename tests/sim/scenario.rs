@@ -36,6 +36,9 @@ pub(crate) struct Scenario {
     /// From the moment when both sides are connected to the last message that is published.
     #[serde(deserialize_with = "seconds")]
     pub(crate) duration: Duration,
+    /// Messages published earlier do not count: the link finds its pace.
+    #[serde(default = "usual_warm_up", deserialize_with = "seconds")]
+    pub(crate) warm_up: Duration,
     #[serde(default = "on_suspect", deserialize_with = "duplicate")]
     pub(crate) duplicate: Duplicate,
     /// From one rover to the other through the signaling server.
@@ -262,6 +265,9 @@ impl Scenario {
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("the name `{}` stands twice", pair[0]));
         }
+        if self.warm_up >= self.duration {
+            return Some("`warm_up` leaves nothing of `duration`".to_owned());
+        }
         if self.paths.is_empty() {
             return Some("there is no [[path]]".to_owned());
         }
@@ -380,6 +386,10 @@ fn interface_kind<'de, D: Deserializer<'de>>(from: D) -> Result<InterfaceKind, D
 
 fn on_suspect() -> Duplicate {
     Duplicate::OnSuspect
+}
+
+fn usual_warm_up() -> Duration {
+    Duration::from_secs(1)
 }
 
 fn usual_signaling_delay() -> Duration {
