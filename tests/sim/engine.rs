@@ -52,6 +52,7 @@ fn what_is_wrong_in_a_scenario_is_said_with_file_and_key() {
         ("delay = 0.030", "dlay = 0.030", "dlay"),
         ("size = 64", "size = 64\nszie = 1", "szie"),
         ("duration = 3.0", "duration = -3.0", "duration"),
+        ("duration = 3.0", "duration = 1.0", "`warm_up` leaves nothing"),
         ("set = { loss = 0.1 }", "set = { los = 0.1 }", "los"),
         ("set = { loss = 0.1 }", "", "at 2 has to have either `set` or `action`"),
         ("at = 2.0\npath = \"wifi\"", "at = 2.0\npath = \"wlan\"", "wlan"),

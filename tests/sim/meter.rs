@@ -14,8 +14,8 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 pub(crate) struct Meter {
     start: Instant,
-    /// Messages count from this long after the start on: a link needs a moment to find its pace.
-    warm_up: Duration,
+    /// Messages that are published before do not count: a link needs a moment to find its pace.
+    counted: Instant,
     end: Instant,
     /// Time between two messages; zero where they go as fast as they can.
     period: Duration,
@@ -53,18 +53,19 @@ pub(crate) struct Measured {
 }
 
 impl Meter {
-    /// A meter for messages published from `start` to `end`, of which those after `warm_up` count.
-    pub(crate) fn new(start: Instant, end: Instant, period: Duration, warm_up: Duration) -> Self {
+    /// A meter for messages published from `start` to `end`, of which those from `counted` on
+    /// count.
+    pub(crate) fn new(start: Instant, counted: Instant, end: Instant, period: Duration) -> Self {
         Self {
             start,
-            warm_up,
+            counted,
             end,
             period,
             published: 0,
             arrived: Vec::new(),
             count: 0,
             newest: None,
-            last_arrival: start + warm_up,
+            last_arrival: counted,
             longest: Duration::ZERO,
             duplicates: 0,
             reordered: 0,
@@ -76,7 +77,7 @@ impl Meter {
     /// A message was published.
     pub(crate) fn handle_published(&mut self, now: Instant) {
         self.arrived.push(false);
-        if now >= self.start + self.warm_up {
+        if now >= self.counted {
             self.published += 1;
         }
     }
@@ -99,8 +100,8 @@ impl Meter {
             self.reordered += 1;
         }
         self.newest = self.newest.max(Some(sequence));
-        let published = published - self.start;
-        if published < self.warm_up {
+        if published < self.counted {
+            // It does not count, yet it is no silence.
             self.last_arrival = self.last_arrival.max(now);
             return;
         }
@@ -111,8 +112,8 @@ impl Meter {
             self.bytes += size as u64;
         }
         self.deliveries.push(Delivery {
-            published: published.as_secs_f32(),
-            latency: (now - self.start).saturating_sub(published).as_secs_f32(),
+            published: (published - self.start).as_secs_f32(),
+            latency: now.saturating_duration_since(published).as_secs_f32(),
         });
     }
 
@@ -125,7 +126,7 @@ impl Meter {
     pub(crate) fn measured(self) -> Measured {
         // Silence up to the end counts as well.
         let tail = self.end.saturating_duration_since(self.last_arrival);
-        let time = (self.end - self.start).saturating_sub(self.warm_up);
+        let time = self.end - self.counted;
         Measured {
             published: self.published,
             lost: self.published - self.count,
@@ -142,13 +143,13 @@ impl Meter {
 mod tests {
     use super::*;
 
-    const WARM_UP: Duration = Duration::from_secs(1);
     const PERIOD: Duration = Duration::from_millis(20);
+    const SECOND: Duration = Duration::from_secs(1);
 
     /// A message each period for two seconds; those that count are 50 to 99.
     fn meter(arrivals: impl Fn(u64) -> Option<Duration>) -> Measured {
         let start = Instant::now();
-        let mut meter = Meter::new(start, start + 2 * WARM_UP, PERIOD, WARM_UP);
+        let mut meter = Meter::new(start, start + SECOND, start + 2 * SECOND, PERIOD);
         let moment = |number: u64| start + PERIOD * u32::try_from(number).unwrap();
         (0..100).for_each(|number| meter.handle_published(moment(number)));
         let mut order: Vec<_> = (0..100)

@@ -90,9 +90,7 @@ impl Metric {
 
     /// Is the target reached? What could not be measured does not reach any.
     pub(crate) fn is_met(self, value: f64, target: f64) -> bool {
-        match self {
-            Self::Goodput | Self::GoodputRatio => value >= target,
-            _ => value <= target,
-        }
+        let more_is_better = matches!(self, Self::Goodput | Self::GoodputRatio);
+        if more_is_better { value >= target } else { value <= target }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Scenario {
     /// From the moment when both sides are connected to the last message that is published.
     #[serde(deserialize_with = "seconds")]
     pub(crate) duration: Duration,
-    /// Messages count from this long after the beginning on.
+    /// Messages published earlier do not count: the link finds its pace.
     #[serde(default = "usual_warm_up", deserialize_with = "seconds")]
     pub(crate) warm_up: Duration,
     #[serde(default = "on_suspect", deserialize_with = "duplicate")]
@@ -264,6 +264,9 @@ impl Scenario {
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("the name `{}` stands twice", pair[0]));
+        }
+        if self.warm_up >= self.duration {
+            return Some("`warm_up` leaves nothing of `duration`".to_owned());
         }
         if self.paths.is_empty() {
             return Some("there is no [[path]]".to_owned());

@@ -177,7 +177,8 @@ impl<'a> World<'a> {
             for from in (0..ROVERS).filter(|rover| traffic.from.is(*rover)) {
                 let phase = self.random.f64();
                 let publisher = Publisher::new(class, from, traffic, phase, self.start);
-                let meter = Meter::new(self.start, self.end, publisher.period(), scenario.warm_up);
+                let counted = self.start + scenario.warm_up;
+                let meter = Meter::new(self.start, counted, self.end, publisher.period());
                 self.meters.insert((class, from), meter);
                 self.publishers.push(publisher);
             }
