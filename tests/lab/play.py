@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -48,7 +49,7 @@ def main() -> int:
     arguments.json.write_text(json.dumps(rows, indent=1))
     missed = [row for row in rows if row["met"] is False]
     for row in missed:
-        print(f"missed: {row['name']} {row['case']} {row['metric']} {row['value']:.4g}, target {row['target']}")
+        print(f"missed: {row['name']} {row['case']} {row['metric']} {row['value']}, target {row['target']}")
     return 1 if missed else 0
 
 
@@ -74,7 +75,9 @@ def figures(scenario: Scenario, played: Played) -> list[dict]:
             target = targets.get(metric)
             row = {"name": scenario.name, "case": stream.name, "policy": "rover_link", "metric": metric}
             met = None if target is None else value <= target
-            rows.append({**row, "value": value, "unit": unit, "target": target, "met": met})
+            # JSON has no NaN.
+            known = None if math.isnan(value) else value
+            rows.append({**row, "value": known, "unit": unit, "target": target, "met": met})
     return rows
 
 
