@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Messages count from so long after the beginning on, s, as in the simulator.
-WARM_UP = 1.0
-
-
 @dataclass(frozen=True)
 class Measured:
     """Figures of one stream in one run."""
@@ -36,11 +32,11 @@ def measure(
     published: list[tuple[str, float]], arrived: list[tuple[str, float]], start: float, end: float, period: float
 ) -> Measured:
     """Compares what was published from `start` to `end` with what arrived; each message has a digest and a time."""
-    departures = {digest: at for digest, at in published if start + WARM_UP <= at < end}
+    departures = {digest: at for digest, at in published if start <= at < end}
     order = {digest: number for number, digest in enumerate(departures)}
     seen: set[str] = set()
     duplicates = reordered = 0
-    newest, last, gap = -1, start + WARM_UP, 0.0
+    newest, last, gap = -1, start, 0.0
     latencies = []
     for digest, at in arrived:
         if digest not in departures:

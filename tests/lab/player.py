@@ -77,7 +77,8 @@ class Player:
         measured = {}
         for stream in self._streams:
             arrived = self._arrived(stream, last=published[stream][-1][0])
-            measured[stream] = measure(published[stream], arrived, start, end, 1.0 / stream.rate)
+            counted_from = start + self._scenario.warm_up
+            measured[stream] = measure(published[stream], arrived, counted_from, end, 1.0 / stream.rate)
         return Played(measured, self._handovers(began))
 
     def _start(self) -> None:

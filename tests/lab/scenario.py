@@ -10,6 +10,8 @@ from pathlib import Path
 DEVICE_PREFIXES = {"ethernet": "eth", "wifi": "wlan", "cellular": "wwan", "satellite": "sat", "vpn": "tun"}
 # Keys of a path that say how its link is.
 CONDITIONS = ("delay", "jitter", "reorder", "loss", "burst", "rate", "queue", "up", "held")
+# Messages count from so long after the beginning on, s.
+WARM_UP = 1.0
 # A ramp is climbed in steps of this length, s.
 RAMP_STEP = 0.1
 
@@ -52,6 +54,7 @@ class Scenario:
         self._raw = tomllib.loads(file.read_text())
         self.name = self._raw["name"]
         self.duration = self._raw["duration"]
+        self.warm_up = self._raw.get("warm_up", WARM_UP)
         self.duplicate = self._raw.get("duplicate", "on_suspect")
         self.paths = {path["name"]: path for path in self._raw["path"]}
         self.traffic = self._raw["traffic"]
