@@ -76,8 +76,12 @@ impl From<PolicyName> for Policy {
 fn main() -> anyhow::Result<ExitCode> {
     env_logger::init();
     let arguments = Arguments::parse();
-    let scenarios =
-        arguments.files.iter().map(|file| Scenario::read(file)).collect::<Result<Vec<_>, _>>()?;
+    // The message of a scenario's error names its source already.
+    let scenarios = arguments
+        .files
+        .iter()
+        .map(|file| Scenario::read(file).map_err(|error| anyhow::anyhow!("{error}")))
+        .collect::<Result<Vec<_>, _>>()?;
     if let Some(directory) = &arguments.plot {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;

