@@ -15,7 +15,8 @@ use str0m::ice::{IceCreds, StunMessage};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
 
-use super::transport::{self, Certificate};
+use super::channels::agreed_configs;
+use super::transport::Certificate;
 use crate::config::Delivery;
 
 /// Virtual addresses, of TEST-NET-1 (RFC 5737), the same on both sides: nothing is ever sent there.
@@ -99,7 +100,7 @@ impl Inner {
         api.set_ice_controlling(true);
         let fingerprint = api.local_dtls_fingerprint().to_string();
         let [_, reliable, latest] =
-            transport::channel_configs().map(|channel| api.create_data_channel(channel));
+            agreed_configs().map(|channel| api.create_data_channel(channel));
         let mut sctp = SctpInitData::new();
         let init = sctp.local_init_string().ok()?;
         let session = Self {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::channels::PeerKind;
 use super::event::Event;
 use super::identity::Identity;
 use super::incoming::Progress;
@@ -51,6 +52,7 @@ pub(super) struct Scene<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Presence {
     pub(super) instance: Uuid,
+    pub(super) kind: PeerKind,
     pub(super) since: Instant,
 }
 
@@ -85,11 +87,11 @@ impl Peer {
     }
 
     /// The signaling server sees the peer, or a new instance of it.
-    pub(super) fn handle_joined(&mut self, instance: Uuid, now: Instant) {
+    pub(super) fn handle_joined(&mut self, instance: Uuid, kind: PeerKind, now: Instant) {
         if self.presence.is_some_and(|presence| presence.instance == instance) {
             return;
         }
-        self.presence = Some(Presence { instance, since: now });
+        self.presence = Some(Presence { instance, kind, since: now });
         self.pending = None;
         self.retry.reset(now);
         if self.session.is_none() {
@@ -117,14 +119,16 @@ impl Peer {
     ) {
         let identity = scene.identity;
         // A signal can overtake the news of the peer's restart.
-        self.handle_joined(instance, now);
+        let kind = self.presence.map_or(PeerKind::Rover, |presence| presence.kind);
+        self.handle_joined(instance, kind, now);
         match signal {
             Signal::Offer(_) if self.offers(identity) => {
                 log::debug!("offer passed over: peer={}: this rover offers", self.id);
             }
             Signal::Offer(offer) => {
                 let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-                let made = Transport::answer(&identity.certificate, &addresses, &offer, now);
+                let made =
+                    Transport::answer(&identity.certificate, &addresses, kind, &offer, now);
                 if let Some(answer) = self.begin(made, instance, scene, now) {
                     out.push(self.signal(Signal::Answer(answer)));
                 }
@@ -332,7 +336,8 @@ impl Peer {
     fn try_to_offer(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
         let Some(presence) = self.presence else { return };
         let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-        let made = Transport::offer(&scene.identity.certificate, &addresses, now);
+        let kind = presence.kind;
+        let made = Transport::offer(&scene.identity.certificate, &addresses, kind, now);
         if let Some(offer) = self.begin(made, presence.instance, scene, now) {
             self.retry.pause(now, Duration::ZERO);
             out.push(self.signal(Signal::Offer(offer)));

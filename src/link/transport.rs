@@ -1,21 +1,22 @@
 //! The WebRTC connection under a session: the only place that touches str0m.
 //!
 //! It is negotiated through signaling (SDP, with SNAP so that SCTP needs no handshake of
-//! its own) and carries three data channels whose ids both sides know beforehand. It knows
-//! nothing of rovers, topics or proofs; [`super::session`] does.
+//! its own) and carries the data channels of [`super::channels`]. It knows nothing of topics or
+//! proofs; [`super::session`] does.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::channel::ChannelId;
 use str0m::config::Fingerprint;
 use str0m::net::{Protocol, Receive};
 use str0m::{
     Candidate, CandidateKind as CandidateKindOfIce, IceConnectionState, Input, Rtc, RtcConfig,
 };
 
+use super::channels::{Channels, PeerKind};
 use super::multipath::Credentials;
 use super::output::Transmit;
 use super::snapshot::CandidateKind;
@@ -97,9 +98,7 @@ pub fn fingerprint(certificate: &Certificate) -> String {
 pub(super) struct Transport {
     rtc: Rtc,
     offer: Option<SdpPendingOffer>,
-    control: ChannelId,
-    reliable: ChannelId,
-    latest: ChannelId,
+    channels: Channels,
     is_connected: bool,
     is_control_open: bool,
     opened_told: bool,
@@ -123,11 +122,12 @@ impl Transport {
     pub(super) fn offer(
         certificate: &Certificate,
         addresses: &[SocketAddr],
+        kind: PeerKind,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
-        let mut rtc = new_rtc(certificate, addresses, now);
+        let mut rtc = new_rtc(certificate, addresses, kind, now);
         let mut changes = rtc.sdp_api();
-        let channels = channel_configs().map(|config| changes.add_channel_with_config(config));
+        let channels = Channels::offer(kind, &mut changes);
         let Some((offer, pending)) = changes.apply() else {
             return Err(TransportError::Description("nothing to offer".to_owned()));
         };
@@ -139,29 +139,27 @@ impl Transport {
     pub(super) fn answer(
         certificate: &Certificate,
         addresses: &[SocketAddr],
+        kind: PeerKind,
         offer: &str,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
         let (remote, candidates) = split_candidates(offer);
         let offer = SdpOffer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
-        let mut rtc = new_rtc(certificate, addresses, now);
+        let mut rtc = new_rtc(certificate, addresses, kind, now);
         let answer = rtc.sdp_api().accept_offer(offer)?;
-        let channels = channel_configs().map(|config| rtc.direct_api().create_data_channel(config));
+        let channels = Channels::answer(kind, &mut rtc);
         let mut session = Self::new(rtc, None, channels);
         session.set_credentials(&remote, false);
         session.add_remote_candidates(&candidates);
         Ok((session, answer.to_sdp_string()))
     }
 
-    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: [ChannelId; 3]) -> Self {
-        let [control, reliable, latest] = channels;
+    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: Channels) -> Self {
         Self {
             rtc,
             offer,
-            control,
-            reliable,
-            latest,
+            channels,
             is_connected: false,
             is_control_open: false,
             opened_told: false,
@@ -340,18 +338,15 @@ impl Transport {
     /// Hands a fragment to SCTP; `false` if it has no room now. To be followed by
     /// [`Transport::poll`] until it says `Timeout`.
     pub(super) fn write_fragment(&mut self, delivery: Delivery, fragment: &[u8]) -> bool {
-        let channel = match delivery {
-            Delivery::Reliable => self.reliable,
-            Delivery::Latest => self.latest,
-        };
-        self.write(channel, fragment)
+        self.write(self.channels.of(delivery), true, fragment)
     }
 
-    fn write(&mut self, channel: ChannelId, data: &[u8]) -> bool {
+    fn write(&mut self, channel: Option<ChannelId>, is_binary: bool, data: &[u8]) -> bool {
         if !self.is_open() {
             return false;
         }
-        match self.rtc.channel(channel).map(|mut channel| channel.write(true, data)) {
+        let channel = channel.and_then(|channel| self.rtc.channel(channel));
+        match channel.map(|mut channel| channel.write(is_binary, data)) {
             Some(Ok(written)) => written,
             Some(Err(error)) => {
                 self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
@@ -359,6 +354,11 @@ impl Transport {
             }
             None => false,
         }
+    }
+
+    /// What is at the other end.
+    pub(super) fn kind(&self) -> PeerKind {
+        self.channels.kind()
     }
 
     /// Is the session up?
@@ -420,7 +420,8 @@ impl Transport {
     /// Hands the next control message to SCTP; `false` if there is none or no room for it.
     fn write_control(&mut self) -> bool {
         let Some(message) = self.unsent_control.pop_front() else { return false };
-        let written = self.write(self.control, message.as_bytes());
+        let is_binary = self.kind() == PeerKind::Rover;
+        let written = self.write(self.channels.control(), is_binary, message.as_bytes());
         if !written {
             self.unsent_control.push_front(message);
         }
@@ -431,8 +432,10 @@ impl Transport {
     fn handle_event(&mut self, event: str0m::Event) -> Option<TransportOutput> {
         match event {
             str0m::Event::Connected => self.is_connected = true,
-            str0m::Event::ChannelOpen(id, _) if id == self.control => self.is_control_open = true,
-            str0m::Event::ChannelData(data) if data.id == self.control => {
+            str0m::Event::ChannelOpen(id, label) => {
+                self.is_control_open |= self.channels.handle_open(id, &label);
+            }
+            str0m::Event::ChannelData(data) if self.channels.is_control(data.id, data.binary) => {
                 return Some(TransportOutput::Control(data.data));
             }
             str0m::Event::ChannelData(data) => return Some(TransportOutput::Fragment(data.data)),
@@ -441,6 +444,9 @@ impl Transport {
             {
                 self.ended = Some("no path answers".to_owned());
             }
+            str0m::Event::ChannelClose(id) if self.channels.control() == Some(id) => {
+                self.ended = Some("the peer closed the data channel".to_owned());
+            }
             str0m::Event::Closed => self.ended = Some("the peer closed the session".to_owned()),
             _ => {}
         }
@@ -448,11 +454,16 @@ impl Transport {
     }
 }
 
-fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) -> Rtc {
+fn new_rtc(
+    certificate: &Certificate,
+    addresses: &[SocketAddr],
+    kind: PeerKind,
+    now: Instant,
+) -> Rtc {
     let mut rtc = RtcConfig::new()
         .clear_codecs()
         .set_dtls_cert(certificate.clone())
-        .set_snap_enabled(true)
+        .set_snap_enabled(kind == PeerKind::Rover)
         .set_sctp_max_buffered_amount(MAX_IN_FLIGHT);
     // Standby paths stay warm through an outage; the agent's arithmetic ends at some 120.
     rtc.set_max_stun_retransmits(MAX_CHECK_RETRANSMITS);
@@ -489,18 +500,6 @@ fn kind_of(candidate: &Candidate) -> CandidateKind {
         CandidateKindOfIce::ServerReflexive => CandidateKind::ServerReflexive,
         CandidateKindOfIce::Relayed => CandidateKind::Relay,
     }
-}
-
-/// The channels, with ids that both sides know, so that none has to be opened on the wire.
-pub(super) fn channel_configs() -> [ChannelConfig; 3] {
-    let channel = |id, label: &str, ordered| ChannelConfig {
-        label: label.to_owned(),
-        ordered,
-        negotiated: Some(id),
-        ..ChannelConfig::default()
-    };
-    // `latest` needs no order: what is older than what was delivered is dropped anyway.
-    [channel(0, "control", true), channel(1, "reliable", true), channel(2, "latest", false)]
 }
 
 /// Takes the candidates out of a session description, so that they pass the same checks as

@@ -4,9 +4,11 @@
 //! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
 //! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
 //! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
-//! again elsewhere; `receive` takes frames apart; `decide` does what time brings.
+//! again elsewhere; `receive` takes frames apart; `decide` does what time brings. Towards peers that
+//! do not read frames, `bare` takes their place.
 
 mod assess;
+mod bare;
 mod check;
 mod clock;
 mod decide;
@@ -28,6 +30,7 @@ pub(super) use check::Credentials;
 pub(super) use seal::{FrameKeys, Share};
 pub(super) use show::Counters;
 
+use self::bare::Bare;
 use self::check::{Stun, stun};
 use self::clock::PeerClock;
 use self::lane::{LaneReceiver, LaneSender};
@@ -115,6 +118,8 @@ pub(super) struct Multipath {
     keys: Option<FrameKeys>,
     /// May frames be sent: has the peer said that it reads them?
     is_framing: bool,
+    /// There where data is steered without frames.
+    bare: Option<Bare>,
     /// When the first frame of the peer's came.
     framed_since: Option<Instant>,
     /// Frames tell times since then.
@@ -179,6 +184,7 @@ impl Multipath {
             credentials: None,
             keys: None,
             is_framing: false,
+            bare: None,
             framed_since: None,
             started: now,
             framing_since: now,
@@ -355,6 +361,7 @@ impl Multipath {
         if self.framed_since.is_some_and(|since| now > since + RAW_GRACE) {
             return Taken::Here;
         }
+        self.handle_bare(self.by_pair.get(&pair).copied(), now);
         Taken::PassOn
     }
 
