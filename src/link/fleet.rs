@@ -182,7 +182,18 @@ impl Fleet {
                     session.lanes.multipath_mut().want(interface, now);
                 }
             }
-            Command::RestartIce { .. } => {}
+            Command::RestartIce { peer } => {
+                let scene = Scene {
+                    identity: &self.identity,
+                    settings: &self.settings,
+                    interfaces: &self.addresses,
+                };
+                let mut out = Vec::new();
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.restart_ice(scene, now, &mut out);
+                }
+                self.ready.extend(out);
+            }
             Command::AnswerRoute { peer, id, answer } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
                 let (session, progress) = known.session_and_progress();

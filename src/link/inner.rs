@@ -16,7 +16,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
 
 use super::channels::agreed_configs;
-use super::transport::Certificate;
+use super::transport::{Certificate, is_dtls};
 use crate::config::Delivery;
 
 /// Virtual addresses, of TEST-NET-1 (RFC 5737), the same on both sides: nothing is ever sent there.
@@ -147,7 +147,7 @@ impl Inner {
 
     /// Takes a datagram of the lane. To be followed by [`Inner::poll`] until it says `Timeout`.
     pub(super) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
-        if transport::is_dtls(datagram) {
+        if is_dtls(datagram) {
             self.receive(datagram, now);
         }
     }
@@ -197,7 +197,7 @@ impl Inner {
                 Ok(str0m::Output::Timeout(at)) => return InnerOutput::Timeout(at),
                 Ok(str0m::Output::Transmit(transmit)) => {
                     let datagram: Vec<u8> = transmit.contents.into();
-                    if transport::is_dtls(&datagram) {
+                    if is_dtls(&datagram) {
                         return InnerOutput::Datagram(datagram);
                     }
                     self.answer_check(&datagram, now);

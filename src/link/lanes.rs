@@ -160,11 +160,17 @@ impl Lanes {
     /// To be called after the peer's description or candidate was taken.
     pub(super) fn take_descriptions(&mut self, now: Instant) {
         if let Some(credentials) = self.transport.take_credentials() {
-            self.multipath.set_credentials(credentials);
+            self.multipath.set_credentials(credentials, now);
         }
         for (address, kind) in self.transport.take_candidates() {
             self.multipath.add_remote(address, kind, now);
         }
+    }
+
+    /// To be called after ICE was restarted.
+    pub(super) fn handle_restarted(&mut self, now: Instant) {
+        self.take_descriptions(now);
+        self.multipath.forget_where_peer_sends();
     }
 
     /// What this side adds to the keys of frames, for its hello.

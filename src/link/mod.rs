@@ -22,6 +22,7 @@ mod peer;
 mod proof;
 mod queue;
 mod report;
+mod restart;
 mod retry;
 mod route;
 mod session;

@@ -15,6 +15,7 @@ use super::outbox::{Numbered, Offered, Outbox};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
+use super::restart::Restart;
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
 use crate::config::Delivery;
 use crate::wire::Fragment;
@@ -47,6 +48,7 @@ pub(super) struct Session {
     pub(super) authenticated: bool,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
+    pub(super) restart: Restart,
     /// A fragment that SCTP had no room for, by lane.
     stalled: [Option<(Delivery, Vec<u8>)>; Lane::ALL.len()],
 }
@@ -62,6 +64,7 @@ impl Session {
             authenticated: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
+            restart: Restart::default(),
             stalled: [None, None, None],
         }
     }

@@ -103,6 +103,8 @@ pub(super) struct Transport {
     is_control_open: bool,
     opened_told: bool,
     remote_candidates: usize,
+    /// The peer's session id, from its description.
+    remote_session: Option<String>,
     /// Addresses that the peer has named, to be taken.
     candidates: Vec<(SocketAddr, CandidateKind)>,
     unsent_control: VecDeque<String>,
@@ -150,6 +152,7 @@ impl Transport {
         let answer = rtc.sdp_api().accept_offer(offer)?;
         let channels = Channels::answer(kind, &mut rtc);
         let mut session = Self::new(rtc, None, channels);
+        session.remote_session = session_id(&remote);
         session.set_credentials(&remote, false);
         session.add_remote_candidates(&candidates);
         Ok((session, answer.to_sdp_string()))
@@ -164,6 +167,7 @@ impl Transport {
             is_control_open: false,
             opened_told: false,
             remote_candidates: 0,
+            remote_session: None,
             unsent_control: VecDeque::new(),
             early: VecDeque::new(),
             ended: None,
@@ -181,9 +185,47 @@ impl Transport {
         let answer = SdpAnswer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.remote_session = session_id(&remote);
         self.set_credentials(&remote, true);
+        self.remote_candidates = 0;
         self.add_remote_candidates(&candidates);
         Ok(())
+    }
+
+    /// Begins an ICE restart as the side that offers; returns the offer.
+    pub(super) fn restart_ice(&mut self) -> Option<String> {
+        let mut changes = self.rtc.sdp_api();
+        changes.ice_restart(true);
+        let (offer, pending) = changes.apply()?;
+        self.offer = Some(pending);
+        Some(offer.to_sdp_string())
+    }
+
+    /// Takes an offer that restarts ICE; returns the answer.
+    pub(super) fn handle_restart_offer(&mut self, offer: &str) -> Result<String, TransportError> {
+        let (remote, candidates) = split_candidates(offer);
+        let offer = SdpOffer::from_sdp_string(&remote)
+            .map_err(|error| TransportError::Description(error.to_string()))?;
+        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.set_credentials(&remote, false);
+        self.remote_candidates = 0;
+        self.add_remote_candidates(&candidates);
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Does this description continue the peer's session, or is it one of another?
+    pub(super) fn is_same_session(&self, description: &str) -> bool {
+        self.remote_session.is_some() && self.remote_session == session_id(description)
+    }
+
+    /// Has an offer been made that is not answered?
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.offer.is_some()
+    }
+
+    /// The offer made will not be answered.
+    pub(super) fn forget_offer(&mut self) {
+        self.offer = None;
     }
 
     /// Adds a local address; returns the candidate that the peer has to be told.
@@ -500,6 +542,12 @@ fn kind_of(candidate: &Candidate) -> CandidateKind {
         CandidateKindOfIce::ServerReflexive => CandidateKind::ServerReflexive,
         CandidateKindOfIce::Relayed => CandidateKind::Relay,
     }
+}
+
+/// The session id in the line of the origin (RFC 8866 §5.2).
+fn session_id(description: &str) -> Option<String> {
+    let origin = description.lines().find_map(|line| line.strip_prefix("o="))?;
+    origin.split_ascii_whitespace().nth(1).map(str::to_owned)
 }
 
 /// Takes the candidates out of a session description, so that they pass the same checks as

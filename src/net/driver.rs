@@ -20,7 +20,8 @@ use super::interfaces::usable_addresses;
 use super::sockets::Sockets;
 use crate::config::{Config, InterfaceFilter, STRONG_FLEET_KEY_BYTES, Secrets};
 use crate::link::{
-    Event, Fleet, FleetKey, Identity, Output, PeerKind, RouteDirection, SignalingState, Snapshot, fingerprint,
+    Event, Fleet, FleetKey, Identity, Output, PeerKind, RouteDirection, SignalingState, Snapshot,
+    fingerprint,
 };
 use crate::signaling::client::{self, ClientError, ClientEvent, ClientHandle, ClientOptions};
 use crate::signaling::message::{CAPABILITY_ROVER_LINK, Peer as Member};

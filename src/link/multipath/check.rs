@@ -123,7 +123,11 @@ impl Checks {
         let length = message.to_bytes(Some(password), &mut bytes, sha1_hmac).ok()?;
         bytes.truncate(length);
         if let Some(Stun::Request(transaction)) = stun(&bytes) {
-            self.note(Awaited { transaction, is_ours: true, request: Answered { sent: now, number } });
+            self.note(Awaited {
+                transaction,
+                is_ours: true,
+                request: Answered { sent: now, number },
+            });
         }
         Some(bytes)
     }
@@ -150,8 +154,7 @@ impl Checks {
         datagram: &[u8],
         credentials: &Credentials,
     ) -> Option<Answered> {
-        let index =
-            self.awaited.iter().position(|awaited| awaited.transaction == transaction)?;
+        let index = self.awaited.iter().position(|awaited| awaited.transaction == transaction)?;
         let message = StunMessage::parse(datagram).ok()?;
         if !message.verify(credentials.remote_password.as_bytes(), sha1_hmac) {
             return None;

@@ -262,7 +262,7 @@ impl Multipath {
             from: from.map(handover_path),
             to: to.map(handover_path),
             make_before_break: false,
-            ice_restart: false,
+            ice_restart: self.restarted.is_some_and(|at| now < at + SETTLING_TIME),
             session_preserved: true,
             detection_duration: detection.map_or(f64::NAN, |confirmed| {
                 now.saturating_duration_since(confirmed).as_secs_f64()

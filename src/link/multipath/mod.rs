@@ -113,6 +113,8 @@ pub(super) struct Multipath {
     by_pair: BTreeMap<Pair, u16>,
     next_path: u16,
     credentials: Option<Credentials>,
+    /// When ICE was last restarted.
+    restarted: Option<Instant>,
 
     /// There once both sides have shown their share.
     keys: Option<FrameKeys>,
@@ -182,6 +184,7 @@ impl Multipath {
             by_pair: BTreeMap::new(),
             next_path: 0,
             credentials: None,
+            restarted: None,
             keys: None,
             is_framing: false,
             bare: None,
@@ -216,9 +219,11 @@ impl Multipath {
         }
     }
 
-    /// Takes what both session descriptions say.
-    pub(super) fn set_credentials(&mut self, credentials: Credentials) {
-        self.credentials = Some(credentials);
+    /// Takes what both session descriptions say, at first or after a restart of ICE.
+    pub(super) fn set_credentials(&mut self, credentials: Credentials, now: Instant) {
+        if self.credentials.replace(credentials).is_some() {
+            self.restarted = Some(now);
+        }
     }
 
     /// From now on frames of the peer's are read.
