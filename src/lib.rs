@@ -21,7 +21,7 @@
 //! use std::time::Instant;
 //!
 //! use rover_link::config::{HandoverSettings, PeerFilter};
-//! use rover_link::link::{Fleet, Identity, Output, Signal, generate_certificate};
+//! use rover_link::link::{Fleet, Identity, Output, PeerKind, Signal, generate_certificate};
 //!
 //! let identity = Identity {
 //!     rover_id: "rover_a".to_owned(),
@@ -36,7 +36,7 @@
 //! let mut fleet = Fleet::new(identity, HandoverSettings::default(), 1, now);
 //!
 //! // The signaling server sees a rover with a larger id: this one is to offer.
-//! fleet.handle_joined("rover_b", uuid::Uuid::new_v4(), now);
+//! fleet.handle_joined("rover_b", uuid::Uuid::new_v4(), PeerKind::Rover, now);
 //! let mut signals = Vec::new();
 //! let wake = loop {
 //!     match fleet.poll_output(now) {

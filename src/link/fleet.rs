@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::channels::PeerKind;
 use super::event::{Command, Event, OutgoingMessage};
 use super::identity::Identity;
 use super::interface::NetworkInterface;
@@ -84,9 +85,9 @@ impl Fleet {
     }
 
     /// The signaling server sees a rover, or a new instance of it.
-    pub fn handle_joined(&mut self, rover_id: &str, instance: Uuid, now: Instant) {
+    pub fn handle_joined(&mut self, rover_id: &str, instance: Uuid, kind: PeerKind, now: Instant) {
         if let Some(peer) = self.peer(rover_id, now) {
-            peer.handle_joined(instance, now);
+            peer.handle_joined(instance, kind, now);
         }
     }
 
@@ -98,18 +99,18 @@ impl Fleet {
     }
 
     /// The rovers that the signaling server sees, after it was out of reach.
-    pub fn handle_present(&mut self, present: &[(String, Uuid)], now: Instant) {
+    pub fn handle_present(&mut self, present: &[(String, Uuid, PeerKind)], now: Instant) {
         let gone: Vec<String> = self
             .peers
             .keys()
-            .filter(|id| present.iter().all(|(seen, _)| seen != *id))
+            .filter(|id| present.iter().all(|(seen, ..)| seen != *id))
             .cloned()
             .collect();
         for id in gone {
             self.handle_left(&id);
         }
-        for (id, instance) in present {
-            self.handle_joined(id, *instance, now);
+        for (id, instance, kind) in present {
+            self.handle_joined(id, *instance, *kind, now);
         }
     }
 
@@ -181,7 +182,18 @@ impl Fleet {
                     session.lanes.multipath_mut().want(interface, now);
                 }
             }
-            Command::RestartIce { .. } => {}
+            Command::RestartIce { peer } => {
+                let scene = Scene {
+                    identity: &self.identity,
+                    settings: &self.settings,
+                    interfaces: &self.addresses,
+                };
+                let mut out = Vec::new();
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.restart_ice(scene, now, &mut out);
+                }
+                self.ready.extend(out);
+            }
             Command::AnswerRoute { peer, id, answer } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
                 let (session, progress) = known.session_and_progress();

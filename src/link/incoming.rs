@@ -58,9 +58,14 @@ impl Progress {
     /// Forgets what was delivered where the sender has started anew.
     pub(crate) fn enter(&mut self, epoch: u32) {
         if self.epoch != epoch {
-            self.epoch = epoch;
-            self.delivered.clear();
+            self.enter_anew(epoch);
         }
+    }
+
+    /// Forgets what was delivered: the sender counts from the start.
+    pub(crate) fn enter_anew(&mut self, epoch: u32) {
+        self.epoch = epoch;
+        self.delivered.clear();
     }
 }
 

@@ -15,7 +15,8 @@ use str0m::ice::{IceCreds, StunMessage};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
 
-use super::transport::{self, Certificate};
+use super::channels::agreed_configs;
+use super::transport::{Certificate, is_dtls};
 use crate::config::Delivery;
 
 /// Virtual addresses, of TEST-NET-1 (RFC 5737), the same on both sides: nothing is ever sent there.
@@ -99,7 +100,7 @@ impl Inner {
         api.set_ice_controlling(true);
         let fingerprint = api.local_dtls_fingerprint().to_string();
         let [_, reliable, latest] =
-            transport::channel_configs().map(|channel| api.create_data_channel(channel));
+            agreed_configs().map(|channel| api.create_data_channel(channel));
         let mut sctp = SctpInitData::new();
         let init = sctp.local_init_string().ok()?;
         let session = Self {
@@ -146,7 +147,7 @@ impl Inner {
 
     /// Takes a datagram of the lane. To be followed by [`Inner::poll`] until it says `Timeout`.
     pub(super) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
-        if transport::is_dtls(datagram) {
+        if is_dtls(datagram) {
             self.receive(datagram, now);
         }
     }
@@ -196,7 +197,7 @@ impl Inner {
                 Ok(str0m::Output::Timeout(at)) => return InnerOutput::Timeout(at),
                 Ok(str0m::Output::Transmit(transmit)) => {
                     let datagram: Vec<u8> = transmit.contents.into();
-                    if transport::is_dtls(&datagram) {
+                    if is_dtls(&datagram) {
                         return InnerOutput::Datagram(datagram);
                     }
                     self.answer_check(&datagram, now);

@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use str0m::Input;
 use str0m::net::{Protocol, Receive};
 
+use super::channels::PeerKind;
 use super::control::Control;
 use super::inner::{Inner, InnerOffer, InnerOutput};
 use super::multipath::{EXPRESS, FrameKeys, Multipath, MultipathOutput, Ready, Share, Taken};
@@ -121,18 +122,24 @@ impl Lanes {
         let mut share = [0; 32];
         // Without randomness there are no frames, and the session goes on without them.
         let is_random = aws_lc_rs::rand::fill(&mut share).is_ok();
+        let has_frames = is_random && transport.kind() == PeerKind::Rover;
         let mut lanes = Self {
             transport,
             multipath: Multipath::new(peer, *scene.settings, scene.interfaces, now),
             certificate: scene.identity.certificate.clone(),
             is_offerer,
             share,
-            has_frames: is_random,
+            has_frames,
             inner: [None, None],
             said: Vec::new(),
         };
         lanes.take_descriptions(now);
         lanes
+    }
+
+    /// What is at the other end.
+    pub(super) fn kind(&self) -> PeerKind {
+        self.transport.kind()
     }
 
     /// The connection that signaling negotiates.
@@ -153,11 +160,17 @@ impl Lanes {
     /// To be called after the peer's description or candidate was taken.
     pub(super) fn take_descriptions(&mut self, now: Instant) {
         if let Some(credentials) = self.transport.take_credentials() {
-            self.multipath.set_credentials(credentials);
+            self.multipath.set_credentials(credentials, now);
         }
         for (address, kind) in self.transport.take_candidates() {
             self.multipath.add_remote(address, kind, now);
         }
+    }
+
+    /// To be called after ICE was restarted.
+    pub(super) fn handle_restarted(&mut self, now: Instant) {
+        self.take_descriptions(now);
+        self.multipath.forget_where_peer_sends();
     }
 
     /// What this side adds to the keys of frames, for its hello.
@@ -166,14 +179,14 @@ impl Lanes {
     }
 
     /// Takes what the peer adds to the keys of frames, from its hello.
-    pub(super) fn handle_share(&mut self, peer_share: Option<&str>) {
+    pub(super) fn handle_share(&mut self, peer_share: Option<&str>, now: Instant) {
         let random = peer_share
             .and_then(|text| HEXLOWER.decode(text.as_bytes()).ok())
             .and_then(|bytes| bytes.try_into().ok());
         let local = self.transport.local_fingerprint();
         let remote = self.transport.remote_fingerprint();
         let (Some(random), Some((remote, _)), true) = (random, remote, self.has_frames) else {
-            self.has_frames = false;
+            self.go_bare(now);
             return;
         };
         let own = Share { random: self.share, fingerprint: &local };
@@ -183,8 +196,15 @@ impl Lanes {
                 self.multipath.set_keys(keys);
                 self.said.push(Control::FramesReady);
             }
-            None => self.has_frames = false,
+            None => self.go_bare(now),
         }
+    }
+
+    /// There are no frames in this session; its paths are chosen here all the same.
+    pub(super) fn go_bare(&mut self, now: Instant) {
+        self.has_frames = false;
+        self.transport.set_watched();
+        self.multipath.start_bare(now);
     }
 
     /// The peer reads frames from now on.

@@ -5,6 +5,7 @@
 //! `session` proves who is at the other end and carries topics, `transport` is the WebRTC
 //! connection below (str0m, nowhere else).
 
+mod channels;
 mod control;
 mod event;
 mod fleet;
@@ -21,14 +22,17 @@ mod peer;
 mod proof;
 mod queue;
 mod report;
+mod restart;
 mod retry;
 mod route;
 mod session;
 mod signal;
 mod snapshot;
+mod standard;
 mod tally;
 mod transport;
 
+pub use channels::PeerKind;
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
 pub use fleet::Fleet;
 pub use identity::Identity;

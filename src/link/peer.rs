@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::channels::PeerKind;
 use super::event::Event;
 use super::identity::Identity;
 use super::incoming::Progress;
@@ -51,15 +52,16 @@ pub(super) struct Scene<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Presence {
     pub(super) instance: Uuid,
+    pub(super) kind: PeerKind,
     pub(super) since: Instant,
 }
 
 /// One peer.
 pub(super) struct Peer {
-    id: String,
-    presence: Option<Presence>,
+    pub(super) id: String,
+    pub(super) presence: Option<Presence>,
     /// Proven and in use.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Being made or proven.
     pending: Option<Session>,
     progress: Progress,
@@ -85,11 +87,11 @@ impl Peer {
     }
 
     /// The signaling server sees the peer, or a new instance of it.
-    pub(super) fn handle_joined(&mut self, instance: Uuid, now: Instant) {
+    pub(super) fn handle_joined(&mut self, instance: Uuid, kind: PeerKind, now: Instant) {
         if self.presence.is_some_and(|presence| presence.instance == instance) {
             return;
         }
-        self.presence = Some(Presence { instance, since: now });
+        self.presence = Some(Presence { instance, kind, since: now });
         self.pending = None;
         self.retry.reset(now);
         if self.session.is_none() {
@@ -117,20 +119,27 @@ impl Peer {
     ) {
         let identity = scene.identity;
         // A signal can overtake the news of the peer's restart.
-        self.handle_joined(instance, now);
+        let kind = self.presence.map_or(PeerKind::Rover, |presence| presence.kind);
+        self.handle_joined(instance, kind, now);
         match signal {
             Signal::Offer(_) if self.offers(identity) => {
                 log::debug!("offer passed over: peer={}: this rover offers", self.id);
             }
             Signal::Offer(offer) => {
+                if self.answer_restart(&offer, now, out) {
+                    return;
+                }
                 let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-                let made = Transport::answer(&identity.certificate, &addresses, &offer, now);
+                let made = Transport::answer(&identity.certificate, &addresses, kind, &offer, now);
                 if let Some(answer) = self.begin(made, instance, scene, now) {
                     out.push(self.signal(Signal::Answer(answer)));
                 }
             }
             Signal::Answer(answer) => {
-                let Some(pending) = &mut self.pending else { return };
+                let Some(pending) = &mut self.pending else {
+                    self.handle_restart_answer(&answer, scene, now, out);
+                    return;
+                };
                 let taken = pending.lanes.transport_mut().handle_answer(&answer);
                 pending.lanes.take_descriptions(now);
                 if let Err(error) = taken {
@@ -155,7 +164,11 @@ impl Peer {
                 let recent = |session: &Session| now < session.started + OFFER_PATIENCE;
                 let busy = self.pending.as_ref().is_some_and(recent)
                     || self.session.as_ref().is_some_and(recent);
-                if self.offers(identity) && !busy && now >= self.retry.due() {
+                if self.offers(identity)
+                    && !busy
+                    && !self.handle_restart_request(scene, now, out)
+                    && now >= self.retry.due()
+                {
                     self.try_to_offer(scene, now, out);
                 }
             }
@@ -223,6 +236,7 @@ impl Peer {
         if outage.is_some_and(|since| now >= since + OUTAGE_PATIENCE) {
             self.end(format!("no path for {} s", OUTAGE_PATIENCE.as_secs()), out);
         }
+        self.restart_where_needed(scene, now, out);
         let overdue = |session: &Session| now >= session.started + SETUP_TIME;
         if self.pending.as_ref().is_some_and(overdue) {
             let reason = format!("no session within {} s", SETUP_TIME.as_secs());
@@ -275,6 +289,7 @@ impl Peer {
             }
         }
         let Some(session) = &mut self.session else { return Some(wake) };
+        wake = session.restart.due().map_or(wake, |due| wake.min(due));
         match session.poll(identity, outbox, &mut self.progress, now) {
             SessionOutput::Timeout(at) => return Some(wake.min(at)),
             SessionOutput::PutOut(output) => out.push(output),
@@ -311,7 +326,7 @@ impl Peer {
         }
     }
 
-    fn offers(&self, identity: &Identity) -> bool {
+    pub(super) fn offers(&self, identity: &Identity) -> bool {
         identity.rover_id.as_bytes() < self.id.as_bytes()
     }
 
@@ -329,10 +344,11 @@ impl Peer {
         Some(self.retry.due().max(presence.since + OFFER_PATIENCE))
     }
 
-    fn try_to_offer(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn try_to_offer(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
         let Some(presence) = self.presence else { return };
         let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-        let made = Transport::offer(&scene.identity.certificate, &addresses, now);
+        let kind = presence.kind;
+        let made = Transport::offer(&scene.identity.certificate, &addresses, kind, now);
         if let Some(offer) = self.begin(made, presence.instance, scene, now) {
             self.retry.pause(now, Duration::ZERO);
             out.push(self.signal(Signal::Offer(offer)));
@@ -408,7 +424,7 @@ impl Peer {
         self.retry.pause_after_refusal(now);
     }
 
-    fn signal(&self, signal: Signal) -> Output {
+    pub(super) fn signal(&self, signal: Signal) -> Output {
         Output::Signal { to: self.id.clone(), signal }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::channels::PeerKind;
 use super::control::{Control, Hello, PROTOCOL_VERSION};
 use super::event::{Event, IncomingMessage};
 use super::identity::Identity;
@@ -14,6 +15,7 @@ use super::outbox::{Numbered, Offered, Outbox};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
+use super::restart::Restart;
 use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
 use crate::config::Delivery;
 use crate::wire::Fragment;
@@ -35,16 +37,18 @@ pub(super) enum SessionOutput {
 
 /// A session with a peer.
 pub(super) struct Session {
-    peer: String,
+    pub(super) peer: String,
     /// The peer's instance, as signaling named it; its hello has to name the same.
     pub(super) peer_instance: Uuid,
     pub(super) lanes: Lanes,
     pub(super) started: Instant,
     pub(super) proven_since: Option<Instant>,
-    /// Did the peer prove the fleet key? `false` too where none is configured.
+    /// Did the peer prove the fleet key, or by a pinned certificate what a standard peer cannot?
+    /// `false` too where no key is configured.
     pub(super) authenticated: bool,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
+    pub(super) restart: Restart,
     /// A fragment that SCTP had no room for, by lane.
     stalled: [Option<(Delivery, Vec<u8>)>; Lane::ALL.len()],
 }
@@ -60,6 +64,7 @@ impl Session {
             authenticated: false,
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
+            restart: Restart::default(),
             stalled: [None, None, None],
         }
     }
@@ -128,6 +133,9 @@ impl Session {
                 }
                 LanesOutput::Transmit(transmit) => {
                     return SessionOutput::PutOut(Output::Transmit(transmit));
+                }
+                LanesOutput::Opened if self.lanes.kind() == PeerKind::Standard => {
+                    return self.admit_standard(identity, outbox, progress, now);
                 }
                 LanesOutput::Opened => self.send_hello(identity),
                 LanesOutput::Control(bytes) => {
@@ -286,16 +294,40 @@ impl Session {
         if let Err(reason) = self.check_hello(hello, identity) {
             return Some(SessionOutput::Refused(reason));
         }
-        self.proven_since = Some(now);
-        self.authenticated = identity.fleet_key.is_some();
-        self.lanes.handle_share(hello.frames.as_deref());
+        self.lanes.handle_share(hello.frames.as_deref(), now);
         progress.enter(hello.epoch);
+        self.set_proven(identity.fleet_key.is_some(), outbox, now);
+        Some(SessionOutput::Proven)
+    }
+
+    /// The peer may come in: topics are offered to it.
+    pub(super) fn set_proven(&mut self, authenticated: bool, outbox: &Outbox, now: Instant) {
+        self.proven_since = Some(now);
+        self.authenticated = authenticated;
         for (id, offered) in outbox.topics() {
             if offered.route.peers.admits(&self.peer) {
                 self.offer_route(id, offered);
             }
         }
-        Some(SessionOutput::Proven)
+    }
+
+    /// The certificate that the peer shows, digest and text, if it is the one that is pinned or
+    /// none is.
+    pub(super) fn check_certificate(
+        &mut self,
+        identity: &Identity,
+    ) -> Result<(Vec<u8>, String), String> {
+        let Some((digest, shown)) = self.lanes.transport_mut().remote_fingerprint() else {
+            return Err("it has no certificate".to_owned());
+        };
+        if let Some(pinned) = identity.peer_fingerprints.get(&self.peer)
+            && !pinned.eq_ignore_ascii_case(&shown)
+        {
+            return Err(format!(
+                "its certificate is not the one pinned in peer_fingerprints; it shows {shown}"
+            ));
+        }
+        Ok((digest, shown))
     }
 
     fn check_hello(&mut self, hello: &Hello, identity: &Identity) -> Result<(), String> {
@@ -309,18 +341,8 @@ impl Session {
         if hello.rover_id != self.peer || hello.instance != self.peer_instance {
             return Err(format!("it says it is {}, which signaling did not", hello.rover_id));
         }
-        let transport = self.lanes.transport_mut();
-        let local = transport.local_fingerprint();
-        let Some((remote, shown)) = transport.remote_fingerprint() else {
-            return Err("it has no certificate".to_owned());
-        };
-        if let Some(pinned) = identity.peer_fingerprints.get(&self.peer)
-            && !pinned.eq_ignore_ascii_case(&shown)
-        {
-            return Err(format!(
-                "its certificate is not the one pinned in peer_fingerprints; it shows {shown}"
-            ));
-        }
+        let local = self.lanes.transport_mut().local_fingerprint();
+        let (remote, _) = self.check_certificate(identity)?;
         let Some(key) = &identity.fleet_key else { return Ok(()) };
         let Some(proof) = &hello.proof else {
             return Err("it has no fleet key; set ROVER_LINK_FLEET_KEY there".to_owned());

@@ -1,21 +1,22 @@
 //! The WebRTC connection under a session: the only place that touches str0m.
 //!
 //! It is negotiated through signaling (SDP, with SNAP so that SCTP needs no handshake of
-//! its own) and carries three data channels whose ids both sides know beforehand. It knows
-//! nothing of rovers, topics or proofs; [`super::session`] does.
+//! its own) and carries the data channels of [`super::channels`]. It knows nothing of topics or
+//! proofs; [`super::session`] does.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::channel::ChannelId;
 use str0m::config::Fingerprint;
 use str0m::net::{Protocol, Receive};
 use str0m::{
     Candidate, CandidateKind as CandidateKindOfIce, IceConnectionState, Input, Rtc, RtcConfig,
 };
 
+use super::channels::{Channels, PeerKind};
 use super::multipath::Credentials;
 use super::output::Transmit;
 use super::snapshot::CandidateKind;
@@ -97,13 +98,13 @@ pub fn fingerprint(certificate: &Certificate) -> String {
 pub(super) struct Transport {
     rtc: Rtc,
     offer: Option<SdpPendingOffer>,
-    control: ChannelId,
-    reliable: ChannelId,
-    latest: ChannelId,
+    channels: Channels,
     is_connected: bool,
     is_control_open: bool,
     opened_told: bool,
     remote_candidates: usize,
+    /// The peer's session id, from its description.
+    remote_session: Option<String>,
     /// Addresses that the peer has named, to be taken.
     candidates: Vec<(SocketAddr, CandidateKind)>,
     unsent_control: VecDeque<String>,
@@ -123,11 +124,12 @@ impl Transport {
     pub(super) fn offer(
         certificate: &Certificate,
         addresses: &[SocketAddr],
+        kind: PeerKind,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
-        let mut rtc = new_rtc(certificate, addresses, now);
+        let mut rtc = new_rtc(certificate, addresses, kind, now);
         let mut changes = rtc.sdp_api();
-        let channels = channel_configs().map(|config| changes.add_channel_with_config(config));
+        let channels = Channels::offer(kind, &mut changes);
         let Some((offer, pending)) = changes.apply() else {
             return Err(TransportError::Description("nothing to offer".to_owned()));
         };
@@ -139,33 +141,33 @@ impl Transport {
     pub(super) fn answer(
         certificate: &Certificate,
         addresses: &[SocketAddr],
+        kind: PeerKind,
         offer: &str,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
         let (remote, candidates) = split_candidates(offer);
         let offer = SdpOffer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
-        let mut rtc = new_rtc(certificate, addresses, now);
+        let mut rtc = new_rtc(certificate, addresses, kind, now);
         let answer = rtc.sdp_api().accept_offer(offer)?;
-        let channels = channel_configs().map(|config| rtc.direct_api().create_data_channel(config));
+        let channels = Channels::answer(kind, &mut rtc);
         let mut session = Self::new(rtc, None, channels);
+        session.remote_session = session_id(&remote);
         session.set_credentials(&remote, false);
         session.add_remote_candidates(&candidates);
         Ok((session, answer.to_sdp_string()))
     }
 
-    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: [ChannelId; 3]) -> Self {
-        let [control, reliable, latest] = channels;
+    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: Channels) -> Self {
         Self {
             rtc,
             offer,
-            control,
-            reliable,
-            latest,
+            channels,
             is_connected: false,
             is_control_open: false,
             opened_told: false,
             remote_candidates: 0,
+            remote_session: None,
             unsent_control: VecDeque::new(),
             early: VecDeque::new(),
             ended: None,
@@ -183,9 +185,47 @@ impl Transport {
         let answer = SdpAnswer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.remote_session = session_id(&remote);
         self.set_credentials(&remote, true);
+        self.remote_candidates = 0;
         self.add_remote_candidates(&candidates);
         Ok(())
+    }
+
+    /// Begins an ICE restart as the side that offers; returns the offer.
+    pub(super) fn restart_ice(&mut self) -> Option<String> {
+        let mut changes = self.rtc.sdp_api();
+        changes.ice_restart(true);
+        let (offer, pending) = changes.apply()?;
+        self.offer = Some(pending);
+        Some(offer.to_sdp_string())
+    }
+
+    /// Takes an offer that restarts ICE; returns the answer.
+    pub(super) fn handle_restart_offer(&mut self, offer: &str) -> Result<String, TransportError> {
+        let (remote, candidates) = split_candidates(offer);
+        let offer = SdpOffer::from_sdp_string(&remote)
+            .map_err(|error| TransportError::Description(error.to_string()))?;
+        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.set_credentials(&remote, false);
+        self.remote_candidates = 0;
+        self.add_remote_candidates(&candidates);
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Does this description continue the peer's session, or is it one of another?
+    pub(super) fn is_same_session(&self, description: &str) -> bool {
+        self.remote_session.is_some() && self.remote_session == session_id(description)
+    }
+
+    /// Has an offer been made that is not answered?
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.offer.is_some()
+    }
+
+    /// The offer made will not be answered.
+    pub(super) fn forget_offer(&mut self) {
+        self.offer = None;
     }
 
     /// Adds a local address; returns the candidate that the peer has to be told.
@@ -340,18 +380,15 @@ impl Transport {
     /// Hands a fragment to SCTP; `false` if it has no room now. To be followed by
     /// [`Transport::poll`] until it says `Timeout`.
     pub(super) fn write_fragment(&mut self, delivery: Delivery, fragment: &[u8]) -> bool {
-        let channel = match delivery {
-            Delivery::Reliable => self.reliable,
-            Delivery::Latest => self.latest,
-        };
-        self.write(channel, fragment)
+        self.write(self.channels.of(delivery), true, fragment)
     }
 
-    fn write(&mut self, channel: ChannelId, data: &[u8]) -> bool {
+    fn write(&mut self, channel: Option<ChannelId>, is_binary: bool, data: &[u8]) -> bool {
         if !self.is_open() {
             return false;
         }
-        match self.rtc.channel(channel).map(|mut channel| channel.write(true, data)) {
+        let channel = channel.and_then(|channel| self.rtc.channel(channel));
+        match channel.map(|mut channel| channel.write(is_binary, data)) {
             Some(Ok(written)) => written,
             Some(Err(error)) => {
                 self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
@@ -359,6 +396,11 @@ impl Transport {
             }
             None => false,
         }
+    }
+
+    /// What is at the other end.
+    pub(super) fn kind(&self) -> PeerKind {
+        self.channels.kind()
     }
 
     /// Is the session up?
@@ -420,7 +462,8 @@ impl Transport {
     /// Hands the next control message to SCTP; `false` if there is none or no room for it.
     fn write_control(&mut self) -> bool {
         let Some(message) = self.unsent_control.pop_front() else { return false };
-        let written = self.write(self.control, message.as_bytes());
+        let is_binary = self.kind() == PeerKind::Rover;
+        let written = self.write(self.channels.control(), is_binary, message.as_bytes());
         if !written {
             self.unsent_control.push_front(message);
         }
@@ -431,8 +474,10 @@ impl Transport {
     fn handle_event(&mut self, event: str0m::Event) -> Option<TransportOutput> {
         match event {
             str0m::Event::Connected => self.is_connected = true,
-            str0m::Event::ChannelOpen(id, _) if id == self.control => self.is_control_open = true,
-            str0m::Event::ChannelData(data) if data.id == self.control => {
+            str0m::Event::ChannelOpen(id, label) => {
+                self.is_control_open |= self.channels.handle_open(id, &label);
+            }
+            str0m::Event::ChannelData(data) if self.channels.is_control(data.id, data.binary) => {
                 return Some(TransportOutput::Control(data.data));
             }
             str0m::Event::ChannelData(data) => return Some(TransportOutput::Fragment(data.data)),
@@ -441,6 +486,9 @@ impl Transport {
             {
                 self.ended = Some("no path answers".to_owned());
             }
+            str0m::Event::ChannelClose(id) if self.channels.control() == Some(id) => {
+                self.ended = Some("the peer closed the data channel".to_owned());
+            }
             str0m::Event::Closed => self.ended = Some("the peer closed the session".to_owned()),
             _ => {}
         }
@@ -448,11 +496,16 @@ impl Transport {
     }
 }
 
-fn new_rtc(certificate: &Certificate, addresses: &[SocketAddr], now: Instant) -> Rtc {
+fn new_rtc(
+    certificate: &Certificate,
+    addresses: &[SocketAddr],
+    kind: PeerKind,
+    now: Instant,
+) -> Rtc {
     let mut rtc = RtcConfig::new()
         .clear_codecs()
         .set_dtls_cert(certificate.clone())
-        .set_snap_enabled(true)
+        .set_snap_enabled(kind == PeerKind::Rover)
         .set_sctp_max_buffered_amount(MAX_IN_FLIGHT);
     // Standby paths stay warm through an outage; the agent's arithmetic ends at some 120.
     rtc.set_max_stun_retransmits(MAX_CHECK_RETRANSMITS);
@@ -491,16 +544,10 @@ fn kind_of(candidate: &Candidate) -> CandidateKind {
     }
 }
 
-/// The channels, with ids that both sides know, so that none has to be opened on the wire.
-pub(super) fn channel_configs() -> [ChannelConfig; 3] {
-    let channel = |id, label: &str, ordered| ChannelConfig {
-        label: label.to_owned(),
-        ordered,
-        negotiated: Some(id),
-        ..ChannelConfig::default()
-    };
-    // `latest` needs no order: what is older than what was delivered is dropped anyway.
-    [channel(0, "control", true), channel(1, "reliable", true), channel(2, "latest", false)]
+/// The session id in the line of the origin (RFC 8866 §5.2).
+fn session_id(description: &str) -> Option<String> {
+    let origin = description.lines().find_map(|line| line.strip_prefix("o="))?;
+    origin.split_ascii_whitespace().nth(1).map(str::to_owned)
 }
 
 /// Takes the candidates out of a session description, so that they pass the same checks as

@@ -20,10 +20,11 @@ use super::interfaces::usable_addresses;
 use super::sockets::Sockets;
 use crate::config::{Config, InterfaceFilter, STRONG_FLEET_KEY_BYTES, Secrets};
 use crate::link::{
-    Event, Fleet, FleetKey, Identity, Output, RouteDirection, SignalingState, Snapshot, fingerprint,
+    Event, Fleet, FleetKey, Identity, Output, PeerKind, RouteDirection, SignalingState, Snapshot,
+    fingerprint,
 };
 use crate::signaling::client::{self, ClientError, ClientEvent, ClientHandle, ClientOptions};
-use crate::signaling::message::CAPABILITY_ROVER_LINK;
+use crate::signaling::message::{CAPABILITY_ROVER_LINK, Peer as Member};
 
 /// How often the addresses of the machine are looked at though nothing is known to have changed:
 /// for signal strengths, and where the kernel does not tell of changes.
@@ -245,16 +246,12 @@ impl Driver {
                 self.signaling_state = SignalingState::Connected;
                 let present: Vec<_> = peers
                     .into_iter()
-                    .filter(|peer| peer.is_rover_link())
-                    .map(|peer| (peer.rover_id.to_string(), peer.instance))
+                    .map(|peer| (peer.rover_id.to_string(), peer.instance, kind_of(&peer)))
                     .collect();
                 self.fleet.handle_present(&present, now);
             }
-            ClientEvent::PeerJoined(peer) if peer.is_rover_link() => {
-                self.fleet.handle_joined(&peer.rover_id, peer.instance, now);
-            }
             ClientEvent::PeerJoined(peer) => {
-                log::info!("not a rover_link node, passed over: peer={}", peer.rover_id);
+                self.fleet.handle_joined(&peer.rover_id, peer.instance, kind_of(&peer), now);
             }
             ClientEvent::PeerLeft { rover_id } => self.fleet.handle_left(&rover_id),
             ClientEvent::Signal { from, instance, body } => {
@@ -298,4 +295,8 @@ impl Driver {
         }
         self.application.show(Snapshot { signaling: self.signaling_state.clone(), peers });
     }
+}
+
+fn kind_of(peer: &Member) -> PeerKind {
+    if peer.is_rover_link() { PeerKind::Rover } else { PeerKind::Standard }
 }

@@ -4,5 +4,6 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for some events among many")]
 
 mod sessions;
+mod standard_peer;
 mod topics;
 mod world;

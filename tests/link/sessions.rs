@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rover_link::config::PeerFilter;
-use rover_link::link::{Event, PeerState, Signal};
+use rover_link::link::{Command, Event, PeerState, Signal};
 
 use crate::world::{Setup, World};
 
@@ -258,5 +258,39 @@ fn a_restart_of_either_side_gives_a_new_session_at_once() {
         world.start(id, &Setup::default());
         world.run(Duration::from_secs(1));
         assert!(both_connected(&world), "restart of {id}");
+    }
+}
+
+#[test]
+fn a_session_survives_an_ice_restart_without_losing_a_message() {
+    for id in ["a", "b"] {
+        let mut world = connected_pair();
+        world.offer("a", 1, 0);
+        world.offer("b", 2, 0);
+        // A request that comes sooner belongs to the session just made.
+        world.run(Duration::from_secs(4));
+        for number in 0..200u32 {
+            world.publish("a", 1, number.to_be_bytes().to_vec());
+            world.publish("b", 2, number.to_be_bytes().to_vec());
+            if number == 50 {
+                let peer = if id == "a" { "b" } else { "a" }.to_owned();
+                world.command(id, Command::RestartIce { peer });
+            }
+            world.run(Duration::from_millis(10));
+        }
+        world.run(Duration::from_secs(1));
+        let offers = world.signals.iter().filter(|signal| matches!(signal, Signal::Offer(_)));
+        assert_eq!(offers.count(), 2, "one for the session, one for the restart");
+        let answers = world.signals.iter().filter(|signal| matches!(signal, Signal::Answer(_)));
+        assert_eq!(answers.count(), 2);
+        for (receiver, peer) in [("a", "b"), ("b", "a")] {
+            let numbers: Vec<_> =
+                world.delivered(receiver).iter().map(|(_, _, data)| data.to_vec()).collect();
+            let expected: Vec<_> =
+                (0..200u32).map(|number| number.to_be_bytes().to_vec()).collect();
+            assert_eq!(numbers, expected, "{receiver}");
+            assert!(!world.events(receiver).iter().any(|event| matches!(
+                event, Event::PeerDisconnected { peer: of, .. } if of == peer)));
+        }
     }
 }

@@ -11,8 +11,8 @@ use rover_link::config::{
 };
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, NetworkInterface,
-    OutgoingMessage, OutgoingRoute, Output, PeerSnapshot, PublisherId, Refusal, RefusalReason,
-    RouteId, RouteOffer, Signal, Transmit, generate_certificate,
+    OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PublisherId, Refusal,
+    RefusalReason, RouteId, RouteOffer, Signal, Transmit, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -171,13 +171,14 @@ impl World {
     fn register(&mut self, id: &str) {
         let Some(registered) = &mut self.registered else { return };
         let instance = self.rovers[id].instance;
-        let present: Vec<_> = registered.iter().map(|(id, at)| (id.clone(), *at)).collect();
+        let present: Vec<_> =
+            registered.iter().map(|(id, at)| (id.clone(), *at, PeerKind::Rover)).collect();
         registered.insert(id.to_owned(), instance);
         for (other, rover) in &mut self.rovers {
             if other == id {
                 rover.fleet.handle_present(&present, self.now);
             } else {
-                rover.fleet.handle_joined(id, instance, self.now);
+                rover.fleet.handle_joined(id, instance, PeerKind::Rover, self.now);
             }
         }
         self.drain_all();

@@ -11,7 +11,7 @@ use rover_link::config::{
 };
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, OutgoingMessage, OutgoingRoute,
-    Output, PeerState, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
+    Output, PeerKind, PeerState, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -60,11 +60,13 @@ impl Endpoint for FleetEndpoint {
     }
 
     fn handle_present(&mut self, present: &[(String, Uuid)], now: Instant) {
-        self.fleet.handle_present(present, now);
+        let present: Vec<_> =
+            present.iter().map(|(id, at)| (id.clone(), *at, PeerKind::Rover)).collect();
+        self.fleet.handle_present(&present, now);
     }
 
     fn handle_joined(&mut self, peer: &str, instance: Uuid, now: Instant) {
-        self.fleet.handle_joined(peer, instance, now);
+        self.fleet.handle_joined(peer, instance, PeerKind::Rover, now);
     }
 
     fn handle_left(&mut self, peer: &str) {

@@ -17,8 +17,9 @@ pub(in crate::link) struct Credentials {
     pub(in crate::link) tie_breaker: u64,
 }
 
-/// Requests of one path whose answers are awaited. Older ones are given up.
-const MAX_AWAITED: usize = 16;
+/// Requests of one path whose answers are awaited. Older ones are given up: at the pace of a suspect
+/// path, those of more than a second.
+const MAX_AWAITED: usize = 64;
 
 /// Priority that a request of ours names: that of a peer-reflexive candidate (RFC 8445 §5.1.2.1),
 /// below all that ICE itself names.
@@ -62,13 +63,52 @@ pub(super) fn stun(datagram: &[u8]) -> Option<Stun> {
 /// The requests that left on one path.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    /// With the moment of sending, and whether it is ours and not that of ICE.
-    awaited: VecDeque<(Transaction, Instant, bool)>,
+    awaited: VecDeque<Awaited>,
+}
+
+/// A request whose answer is awaited.
+#[derive(Debug)]
+struct Awaited {
+    transaction: Transaction,
+    /// Is it ours and not that of ICE?
+    is_ours: bool,
+    request: Answered,
+}
+
+/// A request that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answered {
+    /// When it left.
+    pub(super) sent: Instant,
+    /// Its number, if it counts as a frame.
+    pub(super) number: Option<u64>,
 }
 
 impl Checks {
     /// Makes a request.
     pub(super) fn request(&mut self, credentials: &Credentials, now: Instant) -> Option<Vec<u8>> {
+        self.make_request(credentials, None, false, now)
+    }
+
+    /// Makes a request that counts as the frame of this number. One that nominates asks the peer to
+    /// send by this path too.
+    pub(super) fn counted_request(
+        &mut self,
+        credentials: &Credentials,
+        number: u64,
+        nominates: bool,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
+        self.make_request(credentials, Some(number), nominates, now)
+    }
+
+    fn make_request(
+        &mut self,
+        credentials: &Credentials,
+        number: Option<u64>,
+        nominates: bool,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
         let username = format!("{}:{}", credentials.remote_ufrag, credentials.local_ufrag);
         let message = StunMessage::binding_request(
             &username,
@@ -76,14 +116,18 @@ impl Checks {
             credentials.is_controlling,
             credentials.tie_breaker,
             PRIORITY,
-            false,
+            nominates,
         );
         let mut bytes = vec![0; MAX_REQUEST_LEN];
         let password = credentials.remote_password.as_bytes();
         let length = message.to_bytes(Some(password), &mut bytes, sha1_hmac).ok()?;
         bytes.truncate(length);
         if let Some(Stun::Request(transaction)) = stun(&bytes) {
-            self.note(transaction, now, true);
+            self.note(Awaited {
+                transaction,
+                is_ours: true,
+                request: Answered { sent: now, number },
+            });
         }
         Some(bytes)
     }
@@ -91,38 +135,39 @@ impl Checks {
     /// Notes a request of ICE that leaves.
     pub(super) fn handle_request_of_ice(&mut self, transaction: Transaction, now: Instant) {
         // ICE sends some again under the same transaction; the answer is to the first then.
-        if self.awaited.iter().all(|(awaited, _, _)| *awaited != transaction) {
-            self.note(transaction, now, false);
+        if self.awaited.iter().all(|awaited| awaited.transaction != transaction) {
+            let request = Answered { sent: now, number: None };
+            self.note(Awaited { transaction, is_ours: false, request });
         }
     }
 
     /// Was a request of this transaction sent here, and was it ours?
     pub(super) fn is_awaited(&self, transaction: Transaction) -> Option<bool> {
-        let found = self.awaited.iter().find(|(awaited, _, _)| *awaited == transaction);
-        found.map(|(_, _, is_ours)| *is_ours)
+        let found = self.awaited.iter().find(|awaited| awaited.transaction == transaction);
+        found.map(|awaited| awaited.is_ours)
     }
 
-    /// Takes an answer; returns when the request left, if the peer made it.
+    /// Takes an answer; returns the request, if the peer made the answer.
     pub(super) fn handle_success(
         &mut self,
         transaction: Transaction,
         datagram: &[u8],
         credentials: &Credentials,
-    ) -> Option<Instant> {
-        let index = self.awaited.iter().position(|(awaited, _, _)| *awaited == transaction)?;
+    ) -> Option<Answered> {
+        let index = self.awaited.iter().position(|awaited| awaited.transaction == transaction)?;
         let message = StunMessage::parse(datagram).ok()?;
         if !message.verify(credentials.remote_password.as_bytes(), sha1_hmac) {
             return None;
         }
         // ICE wants the answers to its own requests too, and repeats them.
-        self.awaited.remove(index).map(|(_, sent, _)| sent)
+        self.awaited.remove(index).map(|awaited| awaited.request)
     }
 
-    fn note(&mut self, transaction: Transaction, now: Instant, is_ours: bool) {
+    fn note(&mut self, awaited: Awaited) {
         if self.awaited.len() == MAX_AWAITED {
             self.awaited.pop_front();
         }
-        self.awaited.push_back((transaction, now, is_ours));
+        self.awaited.push_back(awaited);
     }
 }
 
@@ -162,7 +207,8 @@ mod tests {
         let reply = answer(&request, &credentials().remote_password);
         let Some(Stun::Success(transaction)) = stun(&reply) else { panic!("not an answer") };
         assert_eq!(checks.is_awaited(transaction), Some(true));
-        assert_eq!(checks.handle_success(transaction, &reply, &credentials()), Some(now));
+        let answered = Answered { sent: now, number: None };
+        assert_eq!(checks.handle_success(transaction, &reply, &credentials()), Some(answered));
         assert_eq!(checks.handle_success(transaction, &reply, &credentials()), None);
     }
 

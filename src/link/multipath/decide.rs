@@ -68,7 +68,7 @@ impl Multipath {
 
     /// Looks at all paths, and moves data if need be.
     pub(super) fn decide(&mut self, now: Instant) {
-        if !self.is_framing {
+        if !self.is_steering() {
             return;
         }
         self.assess_paths(now);
@@ -208,6 +208,9 @@ impl Multipath {
             self.plan_repeats_of(self.selected);
         }
         self.selected = Some(wish.path);
+        if former.is_none() {
+            self.repeat_bare(now);
+        }
         self.probe(wish.path, false, now);
     }
 
@@ -259,7 +262,7 @@ impl Multipath {
             from: from.map(handover_path),
             to: to.map(handover_path),
             make_before_break: false,
-            ice_restart: false,
+            ice_restart: self.restarted.is_some_and(|at| now < at + SETTLING_TIME),
             session_preserved: true,
             detection_duration: detection.map_or(f64::NAN, |confirmed| {
                 now.saturating_duration_since(confirmed).as_secs_f64()
@@ -280,7 +283,7 @@ impl Multipath {
         if self.ack_due.is_some_and(|due| due <= now) {
             self.acknowledge(now);
         }
-        if !self.is_framing {
+        if !self.is_steering() {
             return;
         }
         let due: Vec<_> = self
@@ -329,7 +332,7 @@ impl Multipath {
             if self.credentials.is_some() && path.is_up && !path.is_validated {
                 take(path.check_due);
             }
-            if !self.is_framing {
+            if !self.is_steering() {
                 continue;
             }
             if let Some(at) = self.probe_at(path, now) {

@@ -4,9 +4,11 @@
 //! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
 //! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
 //! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
-//! again elsewhere; `receive` takes frames apart; `decide` does what time brings.
+//! again elsewhere; `receive` takes frames apart; `decide` does what time brings. Towards peers that
+//! do not read frames, `bare` takes their place.
 
 mod assess;
+mod bare;
 mod check;
 mod clock;
 mod decide;
@@ -28,6 +30,7 @@ pub(super) use check::Credentials;
 pub(super) use seal::{FrameKeys, Share};
 pub(super) use show::Counters;
 
+use self::bare::Bare;
 use self::check::{Stun, stun};
 use self::clock::PeerClock;
 use self::lane::{LaneReceiver, LaneSender};
@@ -110,11 +113,15 @@ pub(super) struct Multipath {
     by_pair: BTreeMap<Pair, u16>,
     next_path: u16,
     credentials: Option<Credentials>,
+    /// When ICE was last restarted.
+    restarted: Option<Instant>,
 
     /// There once both sides have shown their share.
     keys: Option<FrameKeys>,
     /// May frames be sent: has the peer said that it reads them?
     is_framing: bool,
+    /// There where data is steered without frames.
+    bare: Option<Bare>,
     /// When the first frame of the peer's came.
     framed_since: Option<Instant>,
     /// Frames tell times since then.
@@ -177,8 +184,10 @@ impl Multipath {
             by_pair: BTreeMap::new(),
             next_path: 0,
             credentials: None,
+            restarted: None,
             keys: None,
             is_framing: false,
+            bare: None,
             framed_since: None,
             started: now,
             framing_since: now,
@@ -210,9 +219,11 @@ impl Multipath {
         }
     }
 
-    /// Takes what both session descriptions say.
-    pub(super) fn set_credentials(&mut self, credentials: Credentials) {
-        self.credentials = Some(credentials);
+    /// Takes what both session descriptions say, at first or after a restart of ICE.
+    pub(super) fn set_credentials(&mut self, credentials: Credentials, now: Instant) {
+        if self.credentials.replace(credentials).is_some() {
+            self.restarted = Some(now);
+        }
     }
 
     /// From now on frames of the peer's are read.
@@ -355,6 +366,7 @@ impl Multipath {
         if self.framed_since.is_some_and(|since| now > since + RAW_GRACE) {
             return Taken::Here;
         }
+        self.handle_bare(self.by_pair.get(&pair).copied(), now);
         Taken::PassOn
     }
 

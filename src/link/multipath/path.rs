@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::check::Checks;
+use super::check::{Answered, Checks};
 use super::estimate::{Jitter, Loss, RoundTrip};
 use super::lane::Copy;
 use super::seal::ReplayWindow;
@@ -67,6 +67,8 @@ pub(super) struct Path {
     pub(super) checks: Checks,
     pub(super) check_due: Instant,
     pub(super) checks_sent: u32,
+    /// Of those that are counted as frames.
+    checks_answered: u64,
 
     pub(super) last_number: u64,
     /// The last frame that the peer confirms soon.
@@ -112,6 +114,7 @@ impl Path {
             checks: Checks::default(),
             check_due: now,
             checks_sent: 0,
+            checks_answered: 0,
             last_number: 0,
             last_sent: None,
             sent: VecDeque::new(),
@@ -213,12 +216,18 @@ impl Path {
         }
     }
 
-    /// Takes the answer to a check that left at `sent`.
-    pub(super) fn handle_check_answered(&mut self, sent: Instant, now: Instant) {
+    /// Takes the answer to a check.
+    pub(super) fn handle_check_answered(&mut self, answered: Answered, now: Instant) {
         self.is_validated = true;
         self.last_heard = Some(now);
         self.last_confirmed = Some(now);
-        self.round_trip.add(now.saturating_duration_since(sent), now);
+        self.round_trip.add(now.saturating_duration_since(answered.sent), now);
+        let Some(number) = answered.number else { return };
+        self.checks_answered += 1;
+        self.confirmed = self.confirmed.max(number);
+        self.loss_sent.add(now, self.confirmed, self.checks_answered);
+        let judged = self.sent.partition_point(|sent| sent.number <= self.confirmed);
+        self.sent.drain(..judged);
     }
 
     /// Since when something is unconfirmed that has left after all that is confirmed.

@@ -28,9 +28,9 @@ impl Multipath {
         let Some(credentials) = self.credentials.clone() else { return Taken::PassOn };
         let Some(path) = self.path_mut(pair) else { return Taken::PassOn };
         let Some(is_ours) = path.checks.is_awaited(transaction) else { return Taken::PassOn };
-        if let Some(sent) = path.checks.handle_success(transaction, datagram, &credentials) {
+        if let Some(answered) = path.checks.handle_success(transaction, datagram, &credentials) {
             let was_validated = path.is_validated;
-            path.handle_check_answered(sent, now);
+            path.handle_check_answered(answered, now);
             if !was_validated {
                 path.silent_from = now;
                 let superseded = path.supersedes.take();

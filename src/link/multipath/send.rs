@@ -66,6 +66,8 @@ impl Multipath {
         }
         if self.is_framing {
             self.send(EXPRESS, transmit.contents, now);
+        } else if self.bare.is_some() {
+            self.send_bare(transmit, now);
         } else {
             self.selected = self.by_pair.get(&pair).copied();
             if is_application_data(&transmit.contents) {
@@ -78,7 +80,7 @@ impl Multipath {
         }
     }
 
-    fn transmit_raw(&mut self, transmit: Transmit) {
+    pub(super) fn transmit_raw(&mut self, transmit: Transmit) {
         if let Some(path) = self.path_mut((transmit.source, transmit.destination)) {
             path.bytes_sent += transmit.contents.len() as u64;
         }
@@ -271,6 +273,10 @@ impl Multipath {
 
     /// Sends a frame that the peer answers at once, with what is oldest if nothing else carries it.
     pub(super) fn probe(&mut self, path: u16, with_oldest: bool, now: Instant) {
+        if self.bare.is_some() {
+            self.check_path(path, now);
+            return;
+        }
         let mut carried = Vec::new();
         if with_oldest {
             let oldest = self.lanes.iter().filter_map(|(lane, state)| {

@@ -1,0 +1,277 @@
+//! A rover and a WebRTC stack that is not ours (aiortc), with real sockets, introduced by a real
+//! signaling server. In a network namespace of its own with two networks, one of which goes.
+
+#![cfg(feature = "net")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rover_link::config::{
+    Config, Delivery, Durability, HandoverSettings, History, InterfaceFilter, PeerFilter, Priority,
+    QosProfile, QueueLimits, Reliability, Secrets, TypeName,
+};
+use rover_link::link::{
+    Command as Wish, Event, HandoverPhase, HandoverReason, IncomingLimits, OutgoingMessage,
+    OutgoingRoute, PublisherId, RouteId, RouteOffer,
+};
+use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
+use rover_link::signaling::server;
+use tokio::sync::oneshot;
+
+/// Set in the process that runs in the namespace.
+const INSIDE: &str = "ROVER_LINK_TEST_INSIDE";
+/// The interpreter that has aiortc.
+const PYTHON: &str = "ROVER_LINK_AIORTC_PYTHON";
+
+/// Far beyond what anything here takes on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_millis(20);
+
+const ROVER: &str = "m";
+const NETWORKS: [(&str, &str); 2] = [("net0", "10.79.0.1/24"), ("net1", "10.79.1.1/24")];
+
+/// Runs the calling test in a new network namespace.
+fn run_inside(test: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let name = thread::current().name().unwrap().to_owned();
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(env::current_exe().unwrap())
+        .args([&name, "--exact", "--nocapture", "--ignored"])
+        .env(INSIDE, "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{errors}");
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// The namespace's networks, and a signaling server in it.
+struct Server {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        ip("link set lo up");
+        for (device, address) in NETWORKS {
+            ip(&format!("link add {device} type dummy"));
+            ip(&format!("address add {address} dev {device}"));
+            ip(&format!("link set {device} up"));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = server::ServerOptions::default();
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let listener = runtime.block_on(server::bind(any_port, &options)).unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            runtime.block_on(server::run(listener, options, async move { drop(stopped.await) }));
+        });
+        Self { stop, thread, url }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        self.thread.join().unwrap();
+    }
+}
+
+/// aiortc; it ends when its standard input does.
+struct Standard(Child);
+
+impl Standard {
+    fn start(id: &str, url: &str) -> Self {
+        let python = env::var_os(PYTHON).map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aiortc/peer.py");
+        let child = Command::new(python)
+            .arg(program)
+            .args([url, id, ROVER])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn stop(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+struct Rover {
+    driver: DriverHandle,
+    application: ApplicationEnd,
+    events: Vec<Event>,
+    /// When each message came.
+    received: Vec<(Instant, u32)>,
+}
+
+impl Rover {
+    fn start(url: &str, folder: &Path) -> Self {
+        let devices = NETWORKS.iter().map(|(device, _)| (*device).to_owned()).collect();
+        let config = Config {
+            rover_id: ROVER.to_owned(),
+            fleet: "default".to_owned(),
+            signaling_url: url.to_owned(),
+            identity_file: folder.join("identity.pem"),
+            peers: PeerFilter::All,
+            peer_fingerprints: BTreeMap::new(),
+            accept: Vec::new(),
+            topics: Vec::new(),
+            interfaces: InterfaceFilter { allow: devices, deny: Vec::new() },
+            handover: HandoverSettings::default(),
+            link_quality_publish_rate: 2.0,
+        };
+        let (application, end) = exchange();
+        let secrets = Secrets { token: None, fleet_key: None };
+        let driver = start(&config, &secrets, end).unwrap();
+        application.command(Wish::OfferRoute { id: RouteId(1), route: route() });
+        Self { driver, application, events: Vec::new(), received: Vec::new() }
+    }
+
+    /// Takes what comes until it is time.
+    fn take_until(&mut self, end: Instant) {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            match self.application.receive(left, |_| false) {
+                Received::Messages => {
+                    for message in self.application.take(|_| false) {
+                        let number = u32::from_be_bytes(message.data[..].try_into().unwrap());
+                        self.received.push((Instant::now(), number));
+                    }
+                }
+                Received::Event(Event::RouteOffered { peer, id, .. }) => {
+                    let answer = Ok(IncomingLimits {
+                        queue: QueueLimits::default(),
+                        max_message_size: 1 << 20,
+                    });
+                    self.application.command(Wish::AnswerRoute { peer, id, answer });
+                }
+                Received::Event(event) => self.events.push(event),
+                Received::Nothing | Received::Closed => {}
+            }
+        }
+    }
+
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "not in time: {what}; {:?}", self.events);
+            self.take_until(Instant::now() + PERIOD);
+        }
+    }
+
+    /// Publishes the numbers of this range, one a period.
+    fn publish(&mut self, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            let now = Instant::now();
+            let data = number.to_be_bytes().to_vec().into();
+            let message = OutgoingMessage { id: RouteId(1), publisher: PublisherId(1), data };
+            self.application.send(message, now);
+            self.take_until(now + PERIOD);
+        }
+    }
+
+    fn selected(&self) -> String {
+        let snapshot = self.application.snapshot();
+        snapshot.peers[0].selected().map(|path| path.interface.clone()).unwrap_or_default()
+    }
+}
+
+fn route() -> OutgoingRoute {
+    OutgoingRoute {
+        offer: RouteOffer {
+            topic: "/m/numbers".to_owned(),
+            type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
+            type_hash: "RIHS01_0".to_owned(),
+            delivery: Delivery::Reliable,
+            qos: QosProfile {
+                reliability: Reliability::Reliable,
+                durability: Durability::Volatile,
+                history: History::KeepLast,
+                depth: 10,
+            },
+        },
+        peers: PeerFilter::All,
+        priority: Priority::Normal,
+        lifespan: Duration::ZERO,
+        queue: QueueLimits::default(),
+        max_message_size: 1 << 20,
+        history: 0,
+    }
+}
+
+fn connected(id: &str, folder: &Path) -> (Server, Rover, Standard) {
+    let server = Server::start();
+    let mut rover = Rover::start(&server.url, folder);
+    let standard = Standard::start(id, &server.url);
+    rover.wait_until("the route opens", |rover| {
+        rover.events.iter().any(|event| matches!(event, Event::RouteOpened { .. }))
+    });
+    (server, rover, standard)
+}
+
+#[test]
+#[ignore = "needs aiortc, which scripts/test.sh installs"]
+fn messages_go_there_and_back_where_aiortc_offers() {
+    run_inside(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, mut rover, standard) = connected("a", folder.path());
+        rover.publish(0..500);
+        rover.wait_until("all echoes", |rover| rover.received.len() == 500);
+        assert!(rover.received.iter().map(|(_, number)| *number).eq(0..500));
+        standard.stop();
+        rover.driver.stop();
+        server.stop();
+    });
+}
+
+#[test]
+#[ignore = "needs aiortc, which scripts/test.sh installs"]
+fn messages_go_there_and_back_and_on_when_the_path_in_use_is_lost() {
+    run_inside(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, mut rover, standard) = connected("z", folder.path());
+        rover.publish(0..200);
+        rover.wait_until("the first echoes", |rover| rover.received.len() == 200);
+        let lost = rover.selected();
+        ip(&format!("link set {lost} down"));
+        rover.publish(200..700);
+        rover.wait_until("all echoes", |rover| rover.received.len() == 700);
+        assert!(rover.received.iter().map(|(_, number)| *number).eq(0..700));
+        let gap = rover.received.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+        println!("longest pause between echoes: {gap:?}");
+        // One retransmission of either side's SCTP, and the machine may have other things to do.
+        assert!(gap < Duration::from_secs(5), "{gap:?}");
+        assert_ne!(rover.selected(), lost);
+        assert!(!rover.events.iter().any(|event| matches!(event, Event::PeerDisconnected { .. })));
+        let was_told = |event: &Event| {
+            matches!(event, Event::Handover(report)
+                if report.phase == HandoverPhase::Completed
+                    && matches!(report.reason, HandoverReason::InterfaceDown | HandoverReason::Silence))
+        };
+        assert!(rover.events.iter().any(was_told), "{:?}", rover.events);
+        standard.stop();
+        rover.driver.stop();
+        server.stop();
+    });
+}
