@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) jitter: Duration,
     /// Changes signals on their way.
     pub(crate) tamper: fn(Signal) -> Signal,
+    /// Datagrams of the network that an attacker has overheard, while he listens.
+    pub(crate) overheard: Option<Vec<Transmit>>,
     /// All signals that were sent.
     pub(crate) signals: Vec<Signal>,
 }
@@ -92,6 +94,7 @@ impl World {
             loss: 0.0,
             jitter: Duration::ZERO,
             tamper: |signal| signal,
+            overheard: None,
             signals: Vec::new(),
         }
     }
@@ -251,6 +254,10 @@ impl World {
         self.rovers[id].addresses[0]
     }
 
+    pub(crate) fn has_address(&self, id: &str, address: SocketAddr) -> bool {
+        self.rovers[id].addresses.contains(&address)
+    }
+
     /// The events of a rover so far, but the offers of routes.
     pub(crate) fn events(&self, id: &str) -> &[Event] {
         &self.rovers[id].events
@@ -369,6 +376,9 @@ impl World {
                     return;
                 }
                 Output::Transmit(transmit) => {
+                    if let Some(overheard) = &mut self.overheard {
+                        overheard.push(transmit.clone());
+                    }
                     if self.random.f64() >= self.loss {
                         let delay = NETWORK_DELAY + self.jitter.mul_f64(self.random.f64());
                         self.send(delay, InFlight::Datagram(transmit));

@@ -328,12 +328,29 @@ impl Multipath {
 
     /// The peer can be reached at this address, or so it says.
     pub(super) fn add_remote(&mut self, address: SocketAddr, kind: CandidateKind, now: Instant) {
+        if self.remotes.len() >= MAX_REMOTES
+            && !self.remotes.contains_key(&address)
+            && let Some(unanswered) = self.unanswered_remote()
+        {
+            self.remotes.remove(&unanswered);
+        }
         if self.remotes.len() < MAX_REMOTES || self.remotes.contains_key(&address) {
             self.remotes.insert(address, kind);
             self.make_paths(now);
             self.update_ends(now);
             self.decide(now);
         }
+    }
+
+    /// An address that nobody has named and that has never answered: whoever repeats a check of the
+    /// peer's from anywhere can add some.
+    fn unanswered_remote(&self) -> Option<SocketAddr> {
+        let has_answered = |address: &SocketAddr| {
+            self.paths.values().any(|path| path.pair.1 == *address && path.is_validated)
+        };
+        let mut seen =
+            self.remotes.iter().filter(|(_, kind)| **kind == CandidateKind::PeerReflexive);
+        seen.find(|(address, _)| !has_answered(address)).map(|(address, _)| *address)
     }
 
     /// The peer can no longer be reached at this address: it says so itself.
