@@ -54,7 +54,7 @@ fn run_inside(test: impl FnOnce()) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    print!("{said}");
+    eprint!("{said}");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{errors}");
 }
