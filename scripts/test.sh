@@ -35,6 +35,15 @@ python3 -m pytest -q tests/ros
 privileged=(env)
 unshare --net true 2>/dev/null || privileged=(env ROVER_LINK_DEMO_INSIDE=1 unshare --user --map-root-user --net)
 if refusal=$("${privileged[@]}" unshare --net ip tuntap add mode tun 2>&1); then
+    step "a standard WebRTC peer: aiortc"
+    aiortc=$PWD/.ros2/aiortc
+    cmp -s tests/aiortc/requirements.txt "$aiortc/stamp" || {
+        rm -rf "$aiortc"
+        python3 -m venv "$aiortc"
+        "$aiortc/bin/python" -m pip install -q --disable-pip-version-check -r tests/aiortc/requirements.txt
+        cp tests/aiortc/requirements.txt "$aiortc/stamp"
+    }
+    ROVER_LINK_AIORTC_PYTHON=$aiortc/bin/python cargo test --locked --test aiortc -- --ignored --test-threads 1
     step "two rovers with emulated radios, from Python"
     cargo build --locked --example link_emulator
     "${privileged[@]}" python3 -m pytest -q tests/lab

@@ -1,12 +1,13 @@
 //! A rover and a WebRTC stack that is not ours (aiortc), with real sockets, introduced by a real
-//! signaling server. In a network namespace of its own with two networks, one of which goes.
+//! signaling server. Each is in a network namespace; of the two networks between them one goes.
 
 #![cfg(feature = "net")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -33,7 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_millis(20);
 
 const ROVER: &str = "m";
-const NETWORKS: [(&str, &str); 2] = [("net0", "10.79.0.1/24"), ("net1", "10.79.1.1/24")];
+/// Networks between the two, by the name that their devices have on both sides; then that to the
+/// signaling server.
+const NETWORKS: [&str; 2] = ["net0", "net1"];
+const SIGNALING: &str = "signal";
+const TOKEN: &str = "a-token-that-the-test-shares";
 
 /// Runs the calling test in a new network namespace.
 fn run_inside(test: impl FnOnce()) {
@@ -55,11 +60,23 @@ fn run_inside(test: impl FnOnce()) {
 }
 
 fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    ip_in(None, arguments);
+}
+
+/// Runs `ip`, be it in the namespace of another process.
+fn ip_in(process: Option<&str>, arguments: &str) {
+    let mut command = match process {
+        Some(process) => {
+            let mut command = Command::new("nsenter");
+            command.args(["-t", process, "-n", "ip"]);
+            command
+        }
+        None => Command::new("ip"),
+    };
+    let status = command.args(arguments.split(' ')).status().unwrap();
     assert!(status.success(), "ip {arguments}");
 }
 
-/// The namespace's networks, and a signaling server in it.
 struct Server {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -68,15 +85,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        ip("link set lo up");
-        for (device, address) in NETWORKS {
-            ip(&format!("link add {device} type dummy"));
-            ip(&format!("address add {address} dev {device}"));
-            ip(&format!("link set {device} up"));
-        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let options = server::ServerOptions::default();
-        let any_port = "127.0.0.1:0".parse().unwrap();
+        let token = Some(TOKEN.parse().unwrap());
+        let options = server::ServerOptions { token, ..server::ServerOptions::default() };
+        let any_port = "10.79.2.1:0".parse().unwrap();
         let listener = runtime.block_on(server::bind(any_port, &options)).unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -92,20 +104,40 @@ impl Server {
     }
 }
 
-/// aiortc; it ends when its standard input does.
+/// aiortc in a namespace beside this one, joined to it by the networks. It ends when its standard
+/// input does.
 struct Standard(Child);
 
 impl Standard {
-    fn start(id: &str, url: &str) -> Self {
-        let python = env::var_os(PYTHON).map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    fn start() -> Self {
+        let python = env::var_os(PYTHON).unwrap_or_else(|| "python3".into());
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aiortc/peer.py");
-        let child = Command::new(python)
-            .arg(program)
-            .args([url, id, ROVER])
+        let mut child = Command::new("unshare")
+            .arg("--net")
+            .args([python.as_os_str(), program.as_os_str()])
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        // It is in its namespace once it speaks.
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        let far = child.id().to_string();
+        ip("link set lo up");
+        for (index, device) in NETWORKS.iter().chain([&SIGNALING]).enumerate() {
+            ip(&format!("link add {device} type veth peer name {device} netns {far}"));
+            for (host, enter) in [(1, None), (2, Some(far.as_str()))] {
+                ip_in(enter, &format!("address add 10.79.{index}.{host}/24 dev {device}"));
+                ip_in(enter, &format!("link set {device} up"));
+            }
+        }
         Self(child)
+    }
+
+    fn join(&mut self, id: &str, url: &str) {
+        let stdin = self.0.stdin.as_mut().unwrap();
+        writeln!(stdin, "{url} {TOKEN} {id} {ROVER}").unwrap();
     }
 
     fn stop(mut self) {
@@ -124,7 +156,7 @@ struct Rover {
 
 impl Rover {
     fn start(url: &str, folder: &Path) -> Self {
-        let devices = NETWORKS.iter().map(|(device, _)| (*device).to_owned()).collect();
+        let devices = NETWORKS.iter().map(|device| (*device).to_owned()).collect();
         let config = Config {
             rover_id: ROVER.to_owned(),
             fleet: "default".to_owned(),
@@ -139,7 +171,7 @@ impl Rover {
             link_quality_publish_rate: 2.0,
         };
         let (application, end) = exchange();
-        let secrets = Secrets { token: None, fleet_key: None };
+        let secrets = Secrets { token: Some(TOKEN.to_owned()), fleet_key: None };
         let driver = start(&config, &secrets, end).unwrap();
         application.command(Wish::OfferRoute { id: RouteId(1), route: route() });
         Self { driver, application, events: Vec::new(), received: Vec::new() }
@@ -221,9 +253,10 @@ fn route() -> OutgoingRoute {
 }
 
 fn connected(id: &str, folder: &Path) -> (Server, Rover, Standard) {
+    let mut standard = Standard::start();
     let server = Server::start();
     let mut rover = Rover::start(&server.url, folder);
-    let standard = Standard::start(id, &server.url);
+    standard.join(id, &server.url);
     rover.wait_until("the route opens", |rover| {
         rover.events.iter().any(|event| matches!(event, Event::RouteOpened { .. }))
     });

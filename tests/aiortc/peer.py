@@ -1,9 +1,8 @@
 """A standard WebRTC peer on aiortc, which knows of rover_link only what is documented: how signaling speaks, and that
 the one data channel carries JSON text about routes and fragments with a header.
 
-    python3 peer.py SIGNALING_URL OWN_ID ROVER_ID
-
-It sends back each message that it gets, on a route of its own, until its standard input ends.
+It says `ready`, reads one line, SIGNALING_URL TOKEN OWN_ID ROVER_ID, and then sends back each message that it gets,
+on a route of its own, until its standard input ends.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class Peer:
         await self._connection.close()
 
 
-async def take_part(url: str, own_id: str, rover_id: str) -> None:
+async def take_part(url: str, token: str, own_id: str, rover_id: str) -> None:
     hello = {
         "type": "hello",
         "version": 1,
@@ -97,7 +96,8 @@ async def take_part(url: str, own_id: str, rover_id: str) -> None:
         "instance": str(uuid.uuid4()),
         "capabilities": [],
     }
-    async with connect(url, subprotocols=["rover-link.v1"]) as socket:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with connect(url, subprotocols=["rover-link.v1"], additional_headers=headers) as socket:
         await socket.send(json.dumps(hello))
         peer = Peer(socket, rover_id)
         has_offered = False
@@ -116,7 +116,8 @@ async def take_part(url: str, own_id: str, rover_id: str) -> None:
 
 
 async def main() -> None:
-    work = asyncio.create_task(take_part(*sys.argv[1:]))
+    print("ready", flush=True)
+    work = asyncio.create_task(take_part(*sys.stdin.readline().split()))
     end = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
     work.cancel()
