@@ -6,8 +6,8 @@
 //! The rooms, each of which may use only those to its right: `bin → ros → net → link → wire`.
 //!
 //! - [`config`]: every setting, parsed once, with its default and unit.
-//! - [`wire`]: bytes only: message header, fragments, reassembly.
-//! - [`link`]: the core: sessions with peers, who may come in, and which topics cross.
+//! - [`wire`]: bytes only: message header, fragments, reassembly, link frames.
+//! - [`link`]: the core: sessions with peers, who may come in, which topics cross, and by which path.
 //! - [`signaling`]: the WebSocket protocol that introduces rovers to each other, server and client.
 //! - `net` (feature `net`): sockets and the driver, the one loop that owns the sessions.
 //! - `ros` (feature `ros`): the node; the only place that knows ROS.

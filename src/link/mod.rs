@@ -2,8 +2,9 @@
 //! as arguments, datagrams and deadlines go out.
 //!
 //! From the door inwards: [`Fleet`] knows all peers, `peer` makes sessions and makes them again,
-//! `session` proves who is at the other end and carries topics, `transport` is the WebRTC
-//! connection below (str0m, nowhere else).
+//! `session` proves who is at the other end and carries topics, `lanes` are the WebRTC connections
+//! below it (`transport` and `inner`, on str0m), and `multipath` is what lies between them and the
+//! sockets: paths, repair, and where the next datagram goes.
 
 mod channels;
 mod control;

@@ -24,8 +24,6 @@ const LONGEST_PLAYED: Duration = Duration::from_secs(1_000);
 
 /// What is known to be missed: scenarios that begin so, the metric, and the reason.
 const MISSED: &[(&str, Metric, &str)] = &[
-    ("2-d-loss", Metric::GapP99, "158 instead of 150 ms in one run of five; cause not known yet"),
-    ("14-2-d", Metric::GapP99, "the same run; the target is 80 ms"),
     (
         "4-d",
         Metric::LatencyP999,

@@ -24,6 +24,8 @@ const COPY_SPACING: Duration = Duration::from_millis(2);
 /// Beyond the normal confirmation, and longer with each try: when a datagram is sent again for
 /// want of an acknowledgement.
 const PROBE_MARGIN: Duration = Duration::from_millis(30);
+/// The same for what is urgent: it is small, and one too many does no harm.
+const PROBE_MARGIN_EXPRESS: Duration = Duration::from_millis(10);
 const PROBE_GROWTH: f64 = 1.25;
 const PROBE_TRIES: u32 = 10;
 
@@ -188,7 +190,7 @@ impl Multipath {
     }
 
     fn note_copy_as(&mut self, name: Name, copy: Copy, now: Instant) {
-        let probe_time = self.probe_time(copy.path);
+        let probe_time = self.probe_time(name.lane, copy.path);
         let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
         let Some(entry) = lane.sender.get_mut(name.sequence) else { return };
         entry.copy = Some((copy, now));
@@ -398,7 +400,8 @@ impl Multipath {
                 entry.tries = (tries + 1).min(PROBE_TRIES);
             }
             self.send_data(path, &[name], now);
-            if tries > 0 || loss.is_some_and(|loss| loss >= SHOWS_MUCH_LOSS) {
+            let much = if name.lane == EXPRESS { SHOWS_LOSS } else { SHOWS_MUCH_LOSS };
+            if tries > 0 || loss.is_some_and(|loss| loss >= much) {
                 let other = self.alternative(path).unwrap_or(path);
                 self.copies.push_back((now + COPY_SPACING, name, other));
             }
@@ -430,7 +433,7 @@ impl Multipath {
         for (lane, state) in &self.lanes {
             for (sequence, entry) in state.sender.iter().filter(|(_, entry)| !entry.is_due) {
                 let Some((copy, at)) = entry.copy else { continue };
-                let due = at + grown(self.probe_time(copy.path), entry.tries);
+                let due = at + grown(self.probe_time(*lane, copy.path), entry.tries);
                 if due <= now {
                     overdue.push(Name { lane: *lane, sequence });
                 } else {
@@ -444,9 +447,10 @@ impl Multipath {
         }
     }
 
-    fn probe_time(&self, path: u16) -> Duration {
+    fn probe_time(&self, lane: u8, path: u16) -> Duration {
         const UNKNOWN: Duration = Duration::from_millis(250);
-        self.paths.get(&path).map_or(UNKNOWN, normal_confirmation) + PROBE_MARGIN
+        let margin = if lane == EXPRESS { PROBE_MARGIN_EXPRESS } else { PROBE_MARGIN };
+        self.paths.get(&path).map_or(UNKNOWN, normal_confirmation) + margin
     }
 
     /// The best path to send something again, another one than the one to be avoided if there is
