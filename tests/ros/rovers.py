@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -140,13 +140,13 @@ class Server(Program):
 
 
 class Rover(Program):
-    """A rover's node, and the test's own node in the same domain."""
+    """A rover's node, and the test's own node in the same domain; `enter` comes before the commands of both."""
 
-    def __init__(self, rover_id: str, process: Process, log: Path, enter: list[str]) -> None:
+    def __init__(self, rover_id: str, process: Process, log: Path, enter: Sequence[str] = ()) -> None:
         super().__init__(process, log)
         process.argv = [*enter, *process.argv]
         self.rover_id = rover_id
-        self._enter = enter
+        self._enter = list(enter)
         (namespace,) = {argument.removeprefix("__ns:=") for argument in process.argv if argument.startswith("__ns:=")}
         self.node = f"{namespace.rstrip('/')}/rover_link"
         self._graph: Graph | None = None
