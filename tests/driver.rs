@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rover_link::config::{
-    Config, Delivery, Durability, HandoverSettings, History, InterfaceFilter, PeerFilter, Priority,
-    QosProfile, QueueLimits, Reliability, Secrets, TypeName,
+    Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
 };
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PeerState,
-    PublisherId, RouteId, RouteOffer, SignalingState,
+    PublisherId, RouteId, SignalingState,
 };
 use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
 use rover_link::signaling::server;
 use tokio::sync::oneshot;
+
+mod routes;
 
 /// Far beyond what anything here takes on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,24 +83,8 @@ impl Rover {
 
     fn offer(&self, number: u16) {
         let route = OutgoingRoute {
-            offer: RouteOffer {
-                topic: format!("/t{number}"),
-                type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
-                type_hash: "RIHS01_0".to_owned(),
-                delivery: Delivery::Reliable,
-                qos: QosProfile {
-                    reliability: Reliability::Reliable,
-                    durability: Durability::Volatile,
-                    history: History::KeepLast,
-                    depth: 10,
-                },
-            },
-            peers: PeerFilter::All,
-            priority: Priority::Normal,
-            lifespan: Duration::ZERO,
-            queue: QueueLimits::default(),
             max_message_size: 20 << 20,
-            history: 0,
+            ..routes::reliable(&format!("/t{number}"))
         };
         self.application.command(Command::OfferRoute { id: RouteId(number), route });
     }

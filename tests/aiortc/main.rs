@@ -13,16 +13,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rover_link::config::{
-    Config, Delivery, Durability, HandoverSettings, History, InterfaceFilter, PeerFilter, Priority,
-    QosProfile, QueueLimits, Reliability, Secrets, TypeName,
+    Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
 };
 use rover_link::link::{
     Command as Wish, Event, HandoverPhase, HandoverReason, IncomingLimits, OutgoingMessage,
-    OutgoingRoute, PublisherId, RouteId, RouteOffer,
+    OutgoingRoute, PublisherId, RouteId,
 };
 use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
 use rover_link::signaling::server;
 use tokio::sync::oneshot;
+
+#[path = "../routes/mod.rs"]
+mod routes;
 
 /// Set in the process that runs in the namespace.
 const INSIDE: &str = "ROVER_LINK_TEST_INSIDE";
@@ -230,26 +232,7 @@ impl Rover {
 }
 
 fn route() -> OutgoingRoute {
-    OutgoingRoute {
-        offer: RouteOffer {
-            topic: "/m/numbers".to_owned(),
-            type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
-            type_hash: "RIHS01_0".to_owned(),
-            delivery: Delivery::Reliable,
-            qos: QosProfile {
-                reliability: Reliability::Reliable,
-                durability: Durability::Volatile,
-                history: History::KeepLast,
-                depth: 10,
-            },
-        },
-        peers: PeerFilter::All,
-        priority: Priority::Normal,
-        lifespan: Duration::ZERO,
-        queue: QueueLimits::default(),
-        max_message_size: 1 << 20,
-        history: 0,
-    }
+    routes::reliable("/m/numbers")
 }
 
 fn connected(id: &str, folder: &Path) -> (Server, Rover, Standard) {

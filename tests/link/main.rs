@@ -4,6 +4,8 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for some events among many")]
 
 mod hostile;
+#[path = "../routes/mod.rs"]
+mod routes;
 mod sessions;
 mod standard_peer;
 mod topics;

@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rover_link::config::{
-    Delivery, Durability, HandoverSettings, History, InterfaceKind, PeerFilter, Priority,
-    QosProfile, QueueLimits, Reliability, TypeName,
-};
+use rover_link::config::{HandoverSettings, InterfaceKind, PeerFilter, QueueLimits};
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, HandoverPhase, HandoverReason, Identity, IncomingLimits,
     NetworkInterface, OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PeerState,
-    PublisherId, RouteId, RouteOffer, Signal, Transmit, generate_certificate,
+    PublisherId, RouteId, Signal, Transmit, generate_certificate,
 };
 use rover_link::wire::{Fragment, Header};
 use serde_json::json;
@@ -409,26 +406,7 @@ fn interface(network: usize, carrier: bool) -> NetworkInterface {
 }
 
 fn route() -> OutgoingRoute {
-    OutgoingRoute {
-        offer: RouteOffer {
-            topic: "/m/chatter".to_owned(),
-            type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
-            type_hash: "RIHS01_0".to_owned(),
-            delivery: Delivery::Reliable,
-            qos: QosProfile {
-                reliability: Reliability::Reliable,
-                durability: Durability::Volatile,
-                history: History::KeepLast,
-                depth: 10,
-            },
-        },
-        peers: PeerFilter::All,
-        priority: Priority::Normal,
-        lifespan: Duration::ZERO,
-        queue: QueueLimits::default(),
-        max_message_size: 1 << 20,
-        history: 0,
-    }
+    crate::routes::reliable("/m/chatter")
 }
 
 /// Fails unless all messages came, once and in order; returns the longest pause between two.

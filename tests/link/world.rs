@@ -5,14 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rover_link::config::{
-    Delivery, Durability, HandoverSettings, History, InterfaceKind, PeerFilter, Priority,
-    QosProfile, QueueLimits, Reliability, TypeName,
-};
+use rover_link::config::{Delivery, HandoverSettings, InterfaceKind, PeerFilter, QueueLimits};
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, NetworkInterface,
     OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PublisherId, Refusal,
-    RefusalReason, RouteId, RouteOffer, Signal, Transmit, generate_certificate,
+    RefusalReason, RouteId, Signal, Transmit, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -193,26 +190,9 @@ impl World {
     }
 
     pub(crate) fn offer_with(&mut self, id: &str, number: u16, history: usize, delivery: Delivery) {
-        let route = OutgoingRoute {
-            offer: RouteOffer {
-                topic: format!("/t{number}"),
-                type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
-                type_hash: "RIHS01_0".to_owned(),
-                delivery,
-                qos: QosProfile {
-                    reliability: Reliability::Reliable,
-                    durability: Durability::Volatile,
-                    history: History::KeepLast,
-                    depth: 10,
-                },
-            },
-            peers: PeerFilter::All,
-            priority: Priority::Normal,
-            lifespan: Duration::ZERO,
-            queue: QueueLimits::default(),
-            max_message_size: 1 << 20,
-            history,
-        };
+        let mut route =
+            OutgoingRoute { history, ..crate::routes::reliable(&format!("/t{number}")) };
+        route.offer.delivery = delivery;
         let command = Command::OfferRoute { id: RouteId(number), route };
         self.rovers.get_mut(id).unwrap().fleet.handle_command(command, self.now);
         self.drain(id);

@@ -5,13 +5,10 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rover_link::config::{
-    Durability, HandoverSettings, History, PeerFilter, QosProfile, QueueLimits, Reliability,
-    TypeName,
-};
+use rover_link::config::{HandoverSettings, PeerFilter, QueueLimits};
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, OutgoingMessage, OutgoingRoute,
-    Output, PeerKind, PeerState, PublisherId, RouteId, RouteOffer, Signal, generate_certificate,
+    Output, PeerKind, PeerState, PublisherId, RouteId, Signal, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -148,24 +145,12 @@ fn id(class: usize) -> RouteId {
 }
 
 fn route(traffic: &Traffic) -> OutgoingRoute {
-    OutgoingRoute {
-        offer: RouteOffer {
-            topic: format!("/{}", traffic.name),
-            type_name: TypeName::parse("std_msgs/msg/String").expect("a type of ROS"),
-            type_hash: "RIHS01_0".to_owned(),
-            delivery: traffic.delivery,
-            qos: QosProfile {
-                reliability: Reliability::Reliable,
-                durability: Durability::Volatile,
-                history: History::KeepLast,
-                depth: 10,
-            },
-        },
-        peers: PeerFilter::All,
+    let mut route = OutgoingRoute {
         priority: traffic.priority,
         lifespan: traffic.lifespan,
-        queue: QueueLimits::default(),
         max_message_size: MAX_MESSAGE_SIZE,
-        history: 0,
-    }
+        ..super::routes::reliable(&format!("/{}", traffic.name))
+    };
+    route.offer.delivery = traffic.delivery;
+    route
 }

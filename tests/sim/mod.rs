@@ -16,6 +16,8 @@ pub(crate) mod outcome;
 pub(crate) mod plain;
 pub(crate) mod policy;
 pub(crate) mod publisher;
+#[path = "../routes/mod.rs"]
+mod routes;
 pub(crate) mod scenario;
 pub(crate) mod signaling;
 pub(crate) mod stamp;

@@ -1,0 +1,33 @@
+//! The topic that tests offer, as most publishers have it: text, reliable, volatile, the last ten.
+
+use std::time::Duration;
+
+use rover_link::config::{
+    Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
+    TypeName,
+};
+use rover_link::link::{OutgoingRoute, RouteOffer};
+
+/// A topic of this name for everybody, of normal priority, with messages of up to 1 MiB.
+pub(crate) fn reliable(topic: &str) -> OutgoingRoute {
+    OutgoingRoute {
+        offer: RouteOffer {
+            topic: topic.to_owned(),
+            type_name: TypeName::parse("std_msgs/msg/String").expect("a type of ROS"),
+            type_hash: "RIHS01_0".to_owned(),
+            delivery: Delivery::Reliable,
+            qos: QosProfile {
+                reliability: Reliability::Reliable,
+                durability: Durability::Volatile,
+                history: History::KeepLast,
+                depth: 10,
+            },
+        },
+        peers: PeerFilter::All,
+        priority: Priority::Normal,
+        lifespan: Duration::ZERO,
+        queue: QueueLimits::default(),
+        max_message_size: 1 << 20,
+        history: 0,
+    }
+}
