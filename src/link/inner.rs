@@ -16,7 +16,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
 
 use super::channels::agreed_configs;
-use super::transport::{Certificate, is_dtls};
+use super::transport::{Certificate, is_dtls, sha1_hmac};
 use crate::config::Delivery;
 
 /// Virtual addresses, of TEST-NET-1 (RFC 5737), the same on both sides: nothing is ever sent there.
@@ -224,10 +224,7 @@ impl Inner {
         }
         let mut answer = vec![0; MAX_ANSWER_LEN];
         let reply = StunMessage::binding_reply(message.trans_id(), OWN);
-        let hmac = |key: &[u8], parts: &[&[u8]]| {
-            str0m::crypto::from_feature_flags().sha1_hmac_provider.sha1_hmac(key, parts)
-        };
-        if let Ok(length) = reply.to_bytes(Some(PASSWORD.as_bytes()), &mut answer, hmac) {
+        if let Ok(length) = reply.to_bytes(Some(PASSWORD.as_bytes()), &mut answer, sha1_hmac) {
             self.receive(&answer[..length], now);
         }
     }

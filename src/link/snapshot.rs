@@ -109,6 +109,13 @@ pub enum PathState {
     Probation = 5,
 }
 
+impl PathState {
+    /// Does it carry data, well or badly?
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Good | Self::Suspect | Self::Probation)
+    }
+}
+
 /// Where an address is known from (RFC 8445 §4); the numbers are those of `PathQuality.msg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CandidateKind {

@@ -521,6 +521,11 @@ fn new_rtc(
     rtc
 }
 
+/// HMAC-SHA1, with which STUN messages are signed (RFC 8489 §14.5).
+pub(super) fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+    str0m::crypto::from_feature_flags().sha1_hmac_provider.sha1_hmac(key, parts)
+}
+
 /// Is it a DTLS datagram, by its first byte (RFC 7983)?
 pub(super) fn is_dtls(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| (20..64).contains(first))

@@ -91,9 +91,7 @@ impl Multipath {
     pub(super) fn handle_bare(&mut self, path: Option<u16>, now: Instant) {
         let Some(bare) = &mut self.bare else { return };
         bare.by_peer = path.or(bare.by_peer);
-        if let Some(last) = self.last_received.replace(now) {
-            self.longest_gap = self.longest_gap.max(now.saturating_duration_since(last));
-        }
+        self.note_received(now);
     }
 
     /// Since when the peer has been sending by a path that carries nothing, though another does:

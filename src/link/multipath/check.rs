@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use str0m::ice::{StunMessage, TransId};
 
+use crate::link::transport::sha1_hmac;
+
 /// Credentials of both sides, as the session descriptions name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::link) struct Credentials {
@@ -169,10 +171,6 @@ impl Checks {
         }
         self.awaited.push_back(awaited);
     }
-}
-
-fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
-    str0m::crypto::from_feature_flags().sha1_hmac_provider.sha1_hmac(key, parts)
 }
 
 #[cfg(test)]

@@ -48,7 +48,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 impl Multipath {
     /// Sends the checks that are due on paths that have not answered.
     pub(super) fn check(&mut self, now: Instant) {
-        let Some(credentials) = self.credentials.clone() else { return };
         let due: Vec<_> = self
             .paths
             .values()
@@ -56,11 +55,12 @@ impl Multipath {
             .map(|path| path.id)
             .collect();
         for id in due {
+            let Some(credentials) = &self.credentials else { return };
             let Some(path) = self.paths.get_mut(&id) else { continue };
             let pause = CHECK_FIRST.saturating_mul(1 << path.checks_sent.min(10));
             path.check_due = now + pause.min(CHECK_LONGEST);
             path.checks_sent += 1;
-            if let Some(request) = path.checks.request(&credentials, now) {
+            if let Some(request) = path.checks.request(credentials, now) {
                 self.transmit(id, request);
             }
         }
@@ -102,10 +102,10 @@ impl Multipath {
                 path.id,
                 path.interface.name,
             );
-            let was_alive = is_alive(path.state);
+            let was_alive = path.state.is_alive();
             path.state = state;
             path.since = now;
-            if was_alive && !is_alive(state) {
+            if was_alive && !state.is_alive() {
                 failed.push(path.id);
                 if path.returned.is_some_and(|returned| now < returned + FLAP_TIME) {
                     path.flaps += 1;
@@ -120,7 +120,7 @@ impl Multipath {
     }
 
     fn notice_outage(&mut self, now: Instant) {
-        let is_any_alive = self.paths.values().any(|path| is_alive(path.state));
+        let is_any_alive = self.paths.values().any(|path| path.state.is_alive());
         match (is_any_alive, self.outage_since) {
             (false, None) if self.selected.is_some() => {
                 self.outage_since = Some(now);
@@ -142,8 +142,7 @@ impl Multipath {
     }
 
     fn reason_of_selected(&self) -> HandoverReason {
-        let selected = self.selected.and_then(|id| self.paths.get(&id));
-        match selected.map(|path| path.state) {
+        match self.selected_path().map(|path| path.state) {
             Some(PathState::Down) => HandoverReason::InterfaceDown,
             Some(PathState::Dead) => HandoverReason::Silence,
             Some(_) | None => HandoverReason::Unknown,
@@ -151,8 +150,7 @@ impl Multipath {
     }
 
     fn choose_path(&mut self, now: Instant) {
-        let selected = self.selected.and_then(|id| self.paths.get(&id));
-        let is_well = selected.is_some_and(|path| path.state == PathState::Good);
+        let is_well = self.selected_path().is_some_and(|path| path.state == PathState::Good);
         if is_well && now < self.chosen + CHOICE_INTERVAL {
             return;
         }
@@ -224,7 +222,7 @@ impl Multipath {
         let Some(path) = self.paths.get(&pending.path) else { return };
         let phase = if path.confirmed() >= pending.number {
             HandoverPhase::Completed
-        } else if !is_alive(path.state) {
+        } else if !path.state.is_alive() {
             HandoverPhase::Failed
         } else {
             return;
@@ -250,7 +248,7 @@ impl Multipath {
         to: Option<u16>,
         now: Instant,
     ) -> Handover {
-        let from = self.selected.and_then(|id| self.paths.get(&id));
+        let from = self.selected_path();
         let to = to.and_then(|id| self.paths.get(&id));
         let detection = from.and_then(|path| path.last_confirmed);
         Handover {
@@ -338,7 +336,7 @@ impl Multipath {
             if let Some(at) = self.probe_at(path, now) {
                 take(at);
             }
-            if is_alive(path.state)
+            if path.state.is_alive()
                 && let Some((suspect, dead)) = assess::silence_deadlines(path, &self.settings)
             {
                 let at = if path.is_silent { dead } else { suspect };
@@ -363,10 +361,6 @@ impl Multipath {
         self.copies.front().into_iter().for_each(|(at, _, _)| take(*at));
         earliest
     }
-}
-
-fn is_alive(state: PathState) -> bool {
-    matches!(state, PathState::Good | PathState::Suspect | PathState::Probation)
 }
 
 fn handover_path(path: &Path) -> HandoverPath {

@@ -33,7 +33,7 @@ pub(super) use show::Counters;
 use self::bare::Bare;
 use self::check::{Stun, stun};
 use self::clock::PeerClock;
-use self::lane::{LaneReceiver, LaneSender};
+use self::lane::{LaneReceiver, LaneSender, Unacked};
 use self::path::{Inbound, Name, Path};
 use super::interface::NetworkInterface;
 use super::output::Transmit;
@@ -91,6 +91,16 @@ struct Lane {
     receiver: LaneReceiver,
     /// May what came be taken?
     is_released: bool,
+}
+
+/// A datagram, unless it is acknowledged.
+fn unacked(lanes: &BTreeMap<u8, Lane>, name: Name) -> Option<&Unacked> {
+    lanes.get(&name.lane)?.sender.get(name.sequence)
+}
+
+/// A datagram, unless it is acknowledged.
+fn unacked_mut(lanes: &mut BTreeMap<u8, Lane>, name: Name) -> Option<&mut Unacked> {
+    lanes.get_mut(&name.lane)?.sender.get_mut(name.sequence)
 }
 
 /// A handover whose first frame on the new path is not confirmed yet.
@@ -296,8 +306,7 @@ impl Multipath {
     /// May more of a lane that is not urgent be under way? Lanes of even numbers may use what the
     /// others leave, and a part of the window in any case.
     pub(super) fn has_room(&self, lane: u8) -> bool {
-        let selected = self.selected.and_then(|path| self.paths.get(&path));
-        let window = selected.map_or(0, |path| path.window.bytes());
+        let window = self.selected_path().map_or(0, |path| path.window.bytes());
         let own = self.unacknowledged(lane);
         if !lane.is_multiple_of(2) {
             return own < window;
@@ -443,6 +452,11 @@ impl Multipath {
         self.out.push_back(Ready::Transmit(Transmit { source, destination, contents }));
     }
 
+    /// The path by which data leaves.
+    fn selected_path(&self) -> Option<&Path> {
+        self.paths.get(&self.selected?)
+    }
+
     fn path(&self, pair: Pair) -> Option<&Path> {
         self.paths.get(self.by_pair.get(&pair)?)
     }
@@ -503,6 +517,13 @@ impl Multipath {
                 path.checks_sent = 0;
             }
             path.is_up = is_up;
+        }
+    }
+
+    /// Notes that the peer's data came, by whatever path.
+    fn note_received(&mut self, now: Instant) {
+        if let Some(last) = self.last_received.replace(now) {
+            self.longest_gap = self.longest_gap.max(now.saturating_duration_since(last));
         }
     }
 

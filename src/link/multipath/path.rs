@@ -138,6 +138,15 @@ impl Path {
         self.is_up && self.is_validated
     }
 
+    /// Is what was sent on it likely lost?
+    pub(super) fn is_in_doubt(&self) -> bool {
+        match self.state {
+            PathState::Dead => true,
+            PathState::Suspect => self.is_silent,
+            PathState::Down | PathState::Checking | PathState::Good | PathState::Probation => false,
+        }
+    }
+
     /// Numbers the next frame.
     pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::check::Transaction;
 use super::lane::{Arrival, Copy};
 use super::path::{Inbound, Name, Path};
-use super::{Multipath, Taken};
+use super::{Multipath, Taken, unacked};
 use crate::link::snapshot::CandidateKind;
 use crate::link::transport::Pair;
 use crate::wire::{FrameHeader, PathReport, Section, Sections};
@@ -77,9 +77,7 @@ impl Multipath {
         let moved = inbound.pair != former;
         self.peer_clock.add(self.clock(now), header.sent, now);
         self.framed_since.get_or_insert(now);
-        if let Some(last) = self.last_received.replace(now) {
-            self.longest_gap = self.longest_gap.max(now.saturating_duration_since(last));
-        }
+        self.note_received(now);
         if moved {
             self.handle_moved(former, pair, now);
         }
@@ -179,12 +177,10 @@ impl Multipath {
     /// A frame did not arrive: what it carried is sent again, unless it came otherwise or a later
     /// copy may still be on its way.
     fn handle_lost(&mut self, name: Name, copy: Copy) {
-        let Some(lane) = self.lanes.get(&name.lane) else { return };
-        let Some((newest, _)) = lane.sender.get(name.sequence).and_then(|entry| entry.copy) else {
-            return;
-        };
-        let is_hopeful = newest != copy
-            && self.paths.get(&newest.path).is_some_and(|path| !self.is_silent(path));
+        let newest = unacked(&self.lanes, name).and_then(|entry| entry.copy);
+        let Some((newest, _)) = newest else { return };
+        let is_hopeful =
+            newest != copy && self.paths.get(&newest.path).is_some_and(|path| !path.is_in_doubt());
         if !is_hopeful {
             self.plan_repeat(name, false);
         }

@@ -65,7 +65,7 @@ struct Rank {
 impl Choosable {
     /// Does it carry data?
     pub(super) fn is_alive(&self) -> bool {
-        matches!(self.state, PathState::Good | PathState::Suspect | PathState::Probation)
+        self.state.is_alive()
     }
 
     fn rank(&self, max_loss: f64) -> Rank {

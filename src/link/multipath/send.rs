@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::assess::normal_confirmation;
 use super::check::{Stun, stun};
 use super::lane::Copy;
-use super::path::{MAX_CARRIED, Name, Path};
+use super::path::{MAX_CARRIED, Name};
 use super::select::{self, Choosable};
-use super::{EXPRESS, Multipath, Ready};
+use super::{EXPRESS, Multipath, Ready, unacked, unacked_mut};
 use crate::config::Duplicate;
 use crate::link::output::Transmit;
 use crate::link::snapshot::{CandidateKind, PathState};
@@ -141,10 +141,7 @@ impl Multipath {
             if let Some(queue) = self.fresh.iter_mut().find(|queue| !queue.is_empty()) {
                 queue.pop_front();
             }
-            let lane = self.lanes.get(&name.lane);
-            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
-                continue;
-            };
+            let Some(entry) = unacked(&self.lanes, name) else { continue };
             let length = entry.datagram.len();
             if entry.copy.is_some() {
                 continue;
@@ -191,12 +188,11 @@ impl Multipath {
 
     fn note_copy_as(&mut self, name: Name, copy: Copy, now: Instant) {
         let probe_time = self.probe_time(name.lane, copy.path);
-        let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
-        let Some(entry) = lane.sender.get_mut(name.sequence) else { return };
+        let Some(entry) = unacked_mut(&mut self.lanes, name) else { return };
         entry.copy = Some((copy, now));
         entry.is_due = false;
         let due = now + grown(probe_time, entry.tries);
-        self.probe_due = Some(self.probe_due.map_or(due, |at| at.min(due)));
+        self.probe_due = sooner(self.probe_due, due);
     }
 
     /// Builds a frame, seals it and sends it; returns its number.
@@ -222,10 +218,7 @@ impl Multipath {
         header.encode(&mut frame);
         let mut carried = [None; MAX_CARRIED];
         for (slot, name) in carried.iter_mut().zip(names) {
-            let lane = self.lanes.get(&name.lane);
-            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
-                continue;
-            };
+            let Some(entry) = unacked(&self.lanes, *name) else { continue };
             let section = Section::Data {
                 lane: name.lane,
                 sequence: name.sequence,
@@ -314,7 +307,7 @@ impl Multipath {
         } else {
             now + super::assess::ACK_DELAY
         };
-        self.ack_due = Some(self.ack_due.map_or(due, |at| at.min(due)));
+        self.ack_due = sooner(self.ack_due, due);
     }
 
     /// Tells the peer what came: by the selected path, and by all while that one is in doubt.
@@ -324,12 +317,8 @@ impl Multipath {
         if !self.is_framing {
             return;
         }
-        let selected = self.selected.filter(|path| self.is_alive(*path));
-        let is_sure = selected
-            .and_then(|path| self.paths.get(&path))
-            .is_some_and(|path| path.state == PathState::Good && !self.is_silent(path));
-        if let (true, Some(path)) = (is_sure, selected) {
-            self.send_frame(path, &[], false, now);
+        if let Some(path) = self.selected_path().filter(|path| path.state == PathState::Good) {
+            self.send_frame(path.id, &[], false, now);
             return;
         }
         let all: Vec<_> =
@@ -341,10 +330,8 @@ impl Multipath {
 
     /// Plans to send a datagram again: by another path than before if that one gave no answer.
     pub(super) fn plan_repeat(&mut self, name: Name, is_unanswered: bool) {
-        let Some(lane) = self.lanes.get_mut(&name.lane) else { return };
-        let Some(entry) = lane.sender.get_mut(name.sequence).filter(|entry| !entry.is_due) else {
-            return;
-        };
+        let entry = unacked_mut(&mut self.lanes, name).filter(|entry| !entry.is_due);
+        let Some(entry) = entry else { return };
         entry.is_due = true;
         self.repeats.push_back((name, is_unanswered));
     }
@@ -371,10 +358,7 @@ impl Multipath {
     pub(super) fn send_repeats(&mut self, now: Instant) {
         let mut later = VecDeque::new();
         while let Some((name, is_unanswered)) = self.repeats.pop_front() {
-            let lane = self.lanes.get(&name.lane);
-            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
-                continue;
-            };
+            let Some(entry) = unacked(&self.lanes, name) else { continue };
             let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
             let length = entry.datagram.len();
             let path = self.path_for_repeat(former.filter(|_| is_unanswered));
@@ -394,9 +378,7 @@ impl Multipath {
                 self.counters.repaired += 1;
                 self.counters.bytes_duplicated += length as u64;
             }
-            if let Some(lane) = self.lanes.get_mut(&name.lane)
-                && let Some(entry) = lane.sender.get_mut(name.sequence)
-            {
+            if let Some(entry) = unacked_mut(&mut self.lanes, name) {
                 entry.tries = (tries + 1).min(PROBE_TRIES);
             }
             self.send_data(path, &[name], now);
@@ -415,10 +397,7 @@ impl Multipath {
             && at <= now
         {
             self.copies.pop_front();
-            let lane = self.lanes.get(&name.lane);
-            let Some(entry) = lane.and_then(|lane| lane.sender.get(name.sequence)) else {
-                continue;
-            };
+            let Some(entry) = unacked(&self.lanes, name) else { continue };
             self.counters.bytes_duplicated += entry.datagram.len() as u64;
             self.send_data(path, &[name], now);
         }
@@ -429,7 +408,7 @@ impl Multipath {
         if self.probe_due.is_none_or(|due| due > now) {
             return;
         }
-        let (mut next, mut overdue) = (None::<Instant>, Vec::new());
+        let (mut next, mut overdue) = (None, Vec::new());
         for (lane, state) in &self.lanes {
             for (sequence, entry) in state.sender.iter().filter(|(_, entry)| !entry.is_due) {
                 let Some((copy, at)) = entry.copy else { continue };
@@ -437,7 +416,7 @@ impl Multipath {
                 if due <= now {
                     overdue.push(Name { lane: *lane, sequence });
                 } else {
-                    next = Some(next.map_or(due, |next| next.min(due)));
+                    next = sooner(next, due);
                 }
             }
         }
@@ -472,23 +451,14 @@ impl Multipath {
             Duplicate::Off => false,
             Duplicate::Always => true,
             Duplicate::OnSuspect => {
-                let selected = self.selected.and_then(|path| self.paths.get(&path));
-                self.pending.is_some()
-                    || selected
-                        .is_some_and(|path| path.state != PathState::Good || self.is_silent(path))
+                let selected = self.selected_path();
+                self.pending.is_some() || selected.is_some_and(|path| path.state != PathState::Good)
             }
         }
     }
 
     pub(super) fn is_alive(&self, path: u16) -> bool {
-        self.paths.get(&path).is_some_and(|path| {
-            matches!(path.state, PathState::Good | PathState::Suspect | PathState::Probation)
-        })
-    }
-
-    /// Does a path confirm nothing though it should?
-    pub(super) fn is_silent(&self, path: &Path) -> bool {
-        path.state == PathState::Dead || (path.state == PathState::Suspect && path.is_silent)
+        self.paths.get(&path).is_some_and(|path| path.state.is_alive())
     }
 
     /// The paths as the choice sees them.
@@ -508,6 +478,10 @@ impl Multipath {
             })
             .collect()
     }
+}
+
+fn sooner(known: Option<Instant>, at: Instant) -> Option<Instant> {
+    Some(known.map_or(at, |known| known.min(at)))
 }
 
 fn grown(time: Duration, tries: u32) -> Duration {

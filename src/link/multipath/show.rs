@@ -55,8 +55,7 @@ impl Multipath {
 
     /// How the link as a whole fares.
     pub(in crate::link) fn state(&self) -> PeerState {
-        let selected = self.selected.and_then(|id| self.paths.get(&id));
-        match selected.map(|path| path.state) {
+        match self.selected_path().map(|path| path.state) {
             _ if self.outage_since.is_some() => PeerState::Outage,
             Some(PathState::Suspect) => PeerState::Degraded,
             Some(_) | None => PeerState::Connected,
