@@ -60,8 +60,10 @@ impl Multipath {
                     }
                 }
                 // ICE answers what the peer has signed: the peer is there.
-                Stun::Success(_) => self.add_remote(pair.1, CandidateKind::PeerReflexive, now),
-                Stun::Other => {}
+                Stun::Success(_) if !self.remotes.contains_key(&pair.1) => {
+                    self.add_remote(pair.1, CandidateKind::PeerReflexive, now);
+                }
+                Stun::Success(_) | Stun::Other => {}
             }
             self.transmit_raw(transmit);
             return;
