@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,9 @@ struct Arguments {
     /// Runs of each scenario, unless it asks for fewer itself
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+    /// Plays each scenario for so long instead of as long as it says, s
+    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    duration: Option<Duration>,
     /// Writes all figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,11 +81,14 @@ fn main() -> anyhow::Result<ExitCode> {
     env_logger::init();
     let arguments = Arguments::parse();
     // The message of a scenario's error names its source already.
-    let scenarios = arguments
+    let mut scenarios = arguments
         .files
         .iter()
         .map(|file| Scenario::read(file).map_err(|error| anyhow::anyhow!("{error}")))
         .collect::<Result<Vec<_>, _>>()?;
+    if let Some(duration) = arguments.duration {
+        scenarios.iter_mut().for_each(|scenario| scenario.duration = duration);
+    }
     if let Some(directory) = &arguments.plot {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -110,6 +117,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let judged = rows.iter().filter(|row| row.met.is_some()).count();
     eprintln!("{} of {judged} targets are met", judged - missed);
     Ok(if arguments.check && missed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    Ok(Duration::try_from_secs_f64(text.parse()?)?)
 }
 
 fn policies(arguments: &Arguments, scenario: &Scenario) -> Vec<Policy> {

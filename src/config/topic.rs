@@ -70,8 +70,8 @@ pub enum Delivery {
     Latest,
 }
 
-/// How urgent the messages of a topic are. `critical` and `high` share one lane of the link,
-/// `normal` and `low` another, so that nothing large can hold up what is urgent.
+/// How urgent the messages of a topic are. `critical` and `high` share a lane of the link,
+/// `normal` and `low` have one each, so that nothing large can hold up what is urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {

@@ -87,7 +87,7 @@ pub enum Event {
         /// Its number of the topic.
         id: RouteId,
         /// The topic.
-        offer: RouteOffer,
+        offer: Box<RouteOffer>,
     },
     /// The peer withdrew the topic, or its session is gone.
     RouteClosed {

@@ -77,11 +77,9 @@ impl Fleet {
             return;
         }
         let former = std::mem::replace(&mut self.addresses, addresses);
-        let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            peer.handle_interfaces(&self.addresses, &former, now, &mut out);
+            peer.handle_interfaces(&self.addresses, &former, now, &mut self.ready);
         }
-        self.ready.extend(out);
     }
 
     /// The signaling server sees a rover, or a new instance of it.
@@ -123,16 +121,14 @@ impl Fleet {
             }
             return;
         }
-        let mut out = Vec::new();
         if let Some(peer) = self.peers.get_mut(from) {
             let scene = Scene {
                 identity: &self.identity,
                 settings: &self.settings,
                 interfaces: &self.addresses,
             };
-            peer.handle_signal(instance, signal, scene, now, &mut out);
+            peer.handle_signal(instance, signal, scene, now, &mut self.ready);
         }
-        self.ready.extend(out);
     }
 
     /// A datagram from the network. Anything may arrive here.
@@ -156,11 +152,9 @@ impl Fleet {
             settings: &self.settings,
             interfaces: &self.addresses,
         };
-        let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            peer.handle_timeout(scene, now, &mut out);
+            peer.handle_timeout(scene, now, &mut self.ready);
         }
-        self.ready.extend(out);
     }
 
     /// A wish of the application.
@@ -188,11 +182,9 @@ impl Fleet {
                     settings: &self.settings,
                     interfaces: &self.addresses,
                 };
-                let mut out = Vec::new();
                 if let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.restart_ice(scene, now, &mut out);
+                    peer.restart_ice(scene, now, &mut self.ready);
                 }
-                self.ready.extend(out);
             }
             Command::AnswerRoute { peer, id, answer } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
@@ -219,11 +211,9 @@ impl Fleet {
 
     /// Ends all sessions in order, because this rover stops.
     pub fn close(&mut self, now: Instant) {
-        let mut out = Vec::new();
         for peer in self.peers.values_mut() {
-            peer.close(now, &mut out);
+            peer.close(now, &mut self.ready);
         }
-        self.ready.extend(out);
     }
 
     /// The next thing to do.
@@ -232,15 +222,15 @@ impl Fleet {
             if let Some(output) = self.ready.pop_front() {
                 return output;
             }
-            let mut out = Vec::new();
-            let idle: Vec<Instant> = self
-                .peers
-                .values_mut()
-                .map_while(|peer| peer.poll(&self.identity, &self.outbox, now, &mut out))
-                .collect();
-            self.ready.extend(out);
-            if self.ready.is_empty() && idle.len() == self.peers.len() {
-                return Output::Timeout(idle.into_iter().min().unwrap_or(now + LONGEST_WAIT));
+            let (identity, outbox, ready) = (&self.identity, &self.outbox, &mut self.ready);
+            let mut polled =
+                self.peers.values_mut().map(|peer| peer.poll(identity, outbox, now, ready));
+            let idle = polled.try_fold(None, |earliest: Option<Instant>, at| {
+                let at = at?;
+                Some(Some(earliest.map_or(at, |earliest| earliest.min(at))))
+            });
+            if let Some(deadline) = idle.filter(|_| self.ready.is_empty()) {
+                return Output::Timeout(deadline.unwrap_or(now + LONGEST_WAIT));
             }
         }
     }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use str0m::channel::{ChannelId, SctpInitData};
 use str0m::config::Fingerprint;
 use str0m::ice::{IceCreds, StunMessage};
-use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Input, Rtc, RtcConfig, RtcError};
+use str0m::{Candidate, RtcConfig, RtcError};
 
 use super::channels::agreed_configs;
+use super::connection::Connection;
 use super::transport::{Certificate, is_dtls, sha1_hmac};
 use crate::config::Delivery;
 
@@ -71,7 +71,7 @@ pub(super) enum InnerOutput {
 
 /// A session within frames.
 pub(super) struct Inner {
-    rtc: Rtc,
+    connection: Connection,
     sctp: Option<SctpInitData>,
     reliable: ChannelId,
     latest: ChannelId,
@@ -104,7 +104,7 @@ impl Inner {
         let mut sctp = SctpInitData::new();
         let init = sctp.local_init_string().ok()?;
         let session = Self {
-            rtc,
+            connection: Connection::new(rtc, now),
             sctp: Some(sctp),
             reliable,
             latest,
@@ -126,8 +126,8 @@ impl Inner {
             peer.fingerprint.parse().map_err(|_| InnerError::Offer("fingerprint"))?;
         let Some(mut sctp) = self.sctp.take() else { return Ok(()) };
         sctp.set_remote_init_string(&peer.init).map_err(|_| InnerError::Offer("init"))?;
-        self.rtc.handle_input(Input::Timeout(now))?;
-        let mut api = self.rtc.direct_api();
+        self.connection.handle_timeout(now);
+        let mut api = self.connection.rtc_mut().direct_api();
         api.set_remote_fingerprint(fingerprint);
         api.start_dtls(is_active)?;
         api.start_sctp_with_snap(is_active, sctp)?;
@@ -154,12 +154,17 @@ impl Inner {
 
     /// Lets time pass. To be followed by [`Inner::poll`] until it says `Timeout`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.handle_input(Input::Timeout(now));
+        self.connection.handle_timeout(now);
     }
 
     /// Hands a fragment to SCTP; `false` if it has no room now. To be followed by [`Inner::poll`]
     /// until it says `Timeout`.
-    pub(super) fn write_fragment(&mut self, delivery: Delivery, fragment: &[u8]) -> bool {
+    pub(super) fn write_fragment(
+        &mut self,
+        delivery: Delivery,
+        fragment: &[u8],
+        now: Instant,
+    ) -> bool {
         if !self.is_open() {
             return false;
         }
@@ -167,22 +172,20 @@ impl Inner {
             Delivery::Reliable => self.reliable,
             Delivery::Latest => self.latest,
         };
-        match self.rtc.channel(channel).map(|mut channel| channel.write(true, fragment)) {
-            Some(Ok(written)) => written,
-            Some(Err(error)) => {
+        match self.connection.write(channel, true, fragment, now) {
+            Ok(is_written) => is_written,
+            Err(error) => {
                 self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
                 false
             }
-            None => false,
         }
     }
 
     /// Bytes that SCTP holds: not sent, or not acknowledged to it.
     pub(super) fn buffered_amount(&mut self) -> usize {
-        let channels = [self.reliable, self.latest];
-        channels
-            .into_iter()
-            .filter_map(|id| self.rtc.channel(id).map(|mut channel| channel.buffered_amount()))
+        [self.reliable, self.latest]
+            .map(|channel| self.connection.buffered_amount(channel))
+            .iter()
             .sum()
     }
 
@@ -193,7 +196,7 @@ impl Inner {
             if let Some(reason) = self.ended.clone() {
                 return InnerOutput::Ended(reason);
             }
-            match self.rtc.poll_output() {
+            match self.connection.poll(now) {
                 Ok(str0m::Output::Timeout(at)) => return InnerOutput::Timeout(at),
                 Ok(str0m::Output::Transmit(transmit)) => {
                     let datagram: Vec<u8> = transmit.contents.into();
@@ -230,14 +233,6 @@ impl Inner {
     }
 
     fn receive(&mut self, datagram: &[u8], now: Instant) {
-        if let Ok(receive) = Receive::new(Protocol::Udp, PEER, OWN, datagram) {
-            self.handle_input(Input::Receive(now, receive));
-        }
-    }
-
-    fn handle_input(&mut self, input: Input<'_>) {
-        if let Err(error) = self.rtc.handle_input(input) {
-            log::debug!("lane passes over a datagram: {error}");
-        }
+        self.connection.receive(OWN, PEER, datagram, now);
     }
 }

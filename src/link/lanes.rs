@@ -7,7 +7,7 @@
 //! once that is proven and frames are agreed, and live within them.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use str0m::Input;
@@ -16,7 +16,7 @@ use str0m::net::{Protocol, Receive};
 use super::channels::PeerKind;
 use super::control::Control;
 use super::inner::{Inner, InnerOffer, InnerOutput};
-use super::multipath::{EXPRESS, FrameKeys, Multipath, MultipathOutput, Ready, Share, Taken};
+use super::multipath::{EXPRESS, FrameKeys, Multipath, Ready, Share, Taken};
 use super::output::Transmit;
 use super::peer::{Interfaces, Scene};
 use super::report::Handover;
@@ -55,8 +55,9 @@ impl Lane {
 /// What comes out.
 #[derive(Debug)]
 pub(super) enum LanesOutput {
-    /// Nothing more to do before this moment.
-    Timeout(Instant),
+    /// There is nothing to take. The connections have nothing to do before this moment, and
+    /// [`Lanes::poll_timeout`] tells when the paths have.
+    Idle(Instant),
     /// A datagram for the network.
     Transmit(Transmit),
     /// Control messages can cross.
@@ -68,7 +69,7 @@ pub(super) enum LanesOutput {
     /// Data took another path.
     Handover(Box<Handover>),
     /// A control message for the peer.
-    Say(Control),
+    Say(Box<Control>),
     /// The connection is over, and why.
     Ended(String),
 }
@@ -76,9 +77,6 @@ pub(super) enum LanesOutput {
 /// Bytes that SCTP may hold back beyond what is under way. Its own window grows only while it has
 /// something to send; but what it holds can no longer be overtaken.
 const MAX_HELD_BY_SCTP: usize = 48 * 1024;
-
-/// How long the caller may wait where nothing is due.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is to be done next.
 enum Step {
@@ -311,16 +309,17 @@ impl Lanes {
         lane: Lane,
         delivery: Delivery,
         fragment: &[u8],
+        now: Instant,
     ) -> bool {
         if lane == Lane::Express || !self.has_frames {
-            return self.transport.write_fragment(delivery, fragment);
+            return self.transport.write_fragment(delivery, fragment, now);
         }
         let Some(lane) = &mut self.inner[index(lane as u8)] else { return false };
         let held = lane.inner.buffered_amount();
         let held = held.saturating_sub(self.multipath.unacknowledged(lane.number));
         self.multipath.has_room(lane.number)
             && held < MAX_HELD_BY_SCTP
-            && lane.inner.write_fragment(delivery, fragment)
+            && lane.inner.write_fragment(delivery, fragment, now)
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.
@@ -341,7 +340,7 @@ impl Lanes {
     pub(super) fn poll(&mut self, now: Instant) -> LanesOutput {
         loop {
             if !self.said.is_empty() {
-                return LanesOutput::Say(self.said.remove(0));
+                return LanesOutput::Say(Box::new(self.said.remove(0)));
             }
             match self.multipath.take_ready() {
                 Some(Ready::Transmit(transmit)) => return LanesOutput::Transmit(transmit),
@@ -359,30 +358,31 @@ impl Lanes {
                 TransportOutput::Fragment(bytes) => return LanesOutput::Fragment(bytes),
                 TransportOutput::Ended(reason) => return LanesOutput::Ended(reason),
             };
-            let inner = match self.poll_inner(now) {
+            let wake = match self.poll_inner(express, now) {
                 Step::Wait(at) => at,
                 Step::PutOut(output) => return output,
                 Step::Again => continue,
             };
-            match self.multipath.poll(now) {
-                MultipathOutput::Timeout(at) => {
-                    return LanesOutput::Timeout(at.min(express).min(inner));
-                }
-                MultipathOutput::Datagram { lane: EXPRESS, datagram } => {
-                    self.transport.handle_unframed(&datagram, now);
-                }
-                MultipathOutput::Datagram { lane: number, datagram } => {
+            match self.multipath.take_datagram() {
+                Some((EXPRESS, datagram)) => self.transport.handle_unframed(&datagram, now),
+                Some((number, datagram)) => {
                     let lane = self.inner[index(number)].as_mut();
                     if let Some(lane) = lane.filter(|lane| lane.number == number) {
                         lane.inner.handle_datagram(&datagram, now);
                     }
                 }
+                None => return LanesOutput::Idle(wake),
             }
         }
     }
 
-    fn poll_inner(&mut self, now: Instant) -> Step {
-        let mut wake = now + LONGEST_WAIT;
+    /// When the paths will have something to do.
+    pub(super) fn poll_timeout(&mut self, now: Instant) -> Instant {
+        self.multipath.poll_timeout(now)
+    }
+
+    /// `wake` is when the express connection has something to do.
+    fn poll_inner(&mut self, mut wake: Instant, now: Instant) -> Step {
         for lane in self.inner.iter_mut().flatten() {
             let number = lane.number;
             match lane.inner.poll(now) {

@@ -7,6 +7,7 @@
 //! sockets: paths, repair, and where the next datagram goes.
 
 mod channels;
+mod connection;
 mod control;
 mod event;
 mod fleet;

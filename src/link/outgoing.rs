@@ -1,7 +1,7 @@
 //! Our topics on their way to one peer, within one session: what the peer said to each, what
 //! waits, and which fragment goes next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::lanes::Lane;
@@ -49,12 +49,34 @@ impl OutgoingTopic {
         let current = self.current.as_ref().map_or(0, |(message, _)| message.data.len());
         self.queue.bytes() + current
     }
+
+    /// Is there something that may go?
+    fn is_ready(&self) -> bool {
+        let waits = self.current.is_some() || !self.queue.is_empty();
+        waits && self.answer == Answer::Accepted
+    }
+
+    /// Drops what is older than the topic allows, partly sent or not.
+    fn expire(&mut self, now: Instant) {
+        let lifespan = self.lifespan;
+        let is_old = |message: &Numbered| now.saturating_duration_since(message.taken) > lifespan;
+        if self.current.as_ref().is_some_and(|(message, _)| is_old(message)) {
+            self.current = None;
+            self.dropped_expired += 1;
+        }
+        while self.queue.front().is_some_and(is_old) {
+            self.queue.pop();
+            self.dropped_expired += 1;
+        }
+    }
 }
 
 /// All topics of ours in one session.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     topics: BTreeMap<RouteId, OutgoingTopic>,
+    /// Those that are ready, so that the many that are not cost nothing.
+    ready: BTreeSet<(Priority, RouteId)>,
     /// The topic that sent last: the next one in number comes first.
     last: Option<RouteId>,
     /// Fragments sent.
@@ -71,12 +93,14 @@ impl Outgoing {
             && topic.offer.type_name == route.offer.type_name
         {
             topic.offer = route.offer.clone();
+            self.ready.remove(&(topic.priority, id));
             topic.priority = route.priority;
             topic.lifespan = route.lifespan;
             topic.revision = offered.revision;
             topic.answer = Answer::Awaited;
             return;
         }
+        self.withdraw(id);
         let topic = OutgoingTopic {
             offer: route.offer.clone(),
             priority: route.priority,
@@ -94,7 +118,9 @@ impl Outgoing {
 
     /// Drops a topic; was it offered?
     pub(crate) fn withdraw(&mut self, id: RouteId) -> bool {
-        self.topics.remove(&id).is_some()
+        let Some(topic) = self.topics.remove(&id) else { return false };
+        self.ready.remove(&(topic.priority, id));
+        true
     }
 
     /// Notes that the peer accepted an offer; the kept samples that came before what waits go
@@ -108,6 +134,7 @@ impl Outgoing {
         for message in earlier.chain(waiting) {
             topic.queue.push(message);
         }
+        self.update_ready(id);
         true
     }
 
@@ -133,7 +160,24 @@ impl Outgoing {
             && !matches!(topic.answer, Answer::Refused(_))
         {
             topic.queue.push(message);
+            self.update_ready(id);
         }
+    }
+
+    /// Notes whether a topic is ready.
+    fn update_ready(&mut self, id: RouteId) {
+        let Some(topic) = self.topics.get(&id) else { return };
+        let entry = (topic.priority, id);
+        if topic.is_ready() {
+            self.ready.insert(entry);
+        } else {
+            self.ready.remove(&entry);
+        }
+    }
+
+    /// Is there a topic with something that may go?
+    pub(crate) fn is_any_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// The next fragment of a lane, encoded, and how it crosses. `clock` is that by which the peer
@@ -174,41 +218,35 @@ impl Outgoing {
             topic.messages += 1;
             topic.bytes += message.data.len() as u64;
         }
-        Some((topic.offer.delivery, encoded))
+        let delivery = topic.offer.delivery;
+        self.update_ready(id);
+        Some((delivery, encoded))
     }
 
-    /// Drops what is older than its topic allows, partly sent or not.
+    /// Drops what is older than its topic allows.
     fn expire(&mut self, lane: Lane, now: Instant) {
-        for topic in self.topics.values_mut() {
-            if topic.lifespan.is_zero() || Lane::of(topic.priority) != lane {
-                continue;
-            }
-            let lifespan = topic.lifespan;
-            let is_old =
-                |message: &Numbered| now.saturating_duration_since(message.taken) > lifespan;
-            if topic.current.as_ref().is_some_and(|(message, _)| is_old(message)) {
-                topic.current = None;
-                topic.dropped_expired += 1;
-            }
-            while topic.queue.front().is_some_and(is_old) {
-                topic.queue.pop();
-                topic.dropped_expired += 1;
+        let mut emptied = Vec::new();
+        for (priority, id) in &self.ready {
+            if Lane::of(*priority) == lane
+                && let Some(topic) = self.topics.get_mut(id)
+                && !topic.lifespan.is_zero()
+            {
+                topic.expire(now);
+                if !topic.is_ready() {
+                    emptied.push(*id);
+                }
             }
         }
+        emptied.into_iter().for_each(|id| self.update_ready(id));
     }
 
     fn next_in_turn(&self, lane: Lane) -> Option<RouteId> {
-        let ready = |topic: &OutgoingTopic| {
-            let waits = topic.current.is_some() || !topic.queue.is_empty();
-            waits && topic.answer == Answer::Accepted && Lane::of(topic.priority) == lane
-        };
-        let waiting = || self.topics.iter().filter(|(_, topic)| ready(topic));
-        let priorities = waiting().map(|(_, topic)| topic.priority);
-        let priority =
-            if self.turns.is_multiple_of(FLOOR) { priorities.max() } else { priorities.min() }?;
-        let mut peers = waiting().filter(|(_, topic)| topic.priority == priority);
-        let after = peers.clone().find(|(id, _)| self.last.is_none_or(|last| **id > last));
-        after.or_else(|| peers.next()).map(|(id, _)| *id)
+        let mut of_lane = self.ready.iter().filter(|(priority, _)| Lane::of(*priority) == lane);
+        let is_floor = self.turns.is_multiple_of(FLOOR);
+        let (priority, _) = *if is_floor { of_lane.next_back() } else { of_lane.next() }?;
+        let of_priority = self.ready.range((priority, RouteId(0))..=(priority, RouteId(u16::MAX)));
+        let after = of_priority.clone().find(|(_, id)| self.last.is_none_or(|last| *id > last));
+        after.or_else(|| of_priority.clone().next()).map(|(_, id)| *id)
     }
 
     /// The topics, by number.

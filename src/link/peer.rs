@@ -3,7 +3,7 @@
 //! The rover with the smaller id offers; the other one asks for an offer when none comes. A new
 //! session takes the place of the former only once the peer has proven who it is in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ impl Peer {
         signal: Signal,
         scene: Scene<'_>,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) {
         let identity = scene.identity;
         // A signal can overtake the news of the peer's restart.
@@ -132,7 +132,7 @@ impl Peer {
                 let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
                 let made = Transport::answer(&identity.certificate, &addresses, kind, &offer, now);
                 if let Some(answer) = self.begin(made, instance, scene, now) {
-                    out.push(self.signal(Signal::Answer(answer)));
+                    out.push_back(self.signal(Signal::Answer(answer)));
                 }
             }
             Signal::Answer(answer) => {
@@ -194,7 +194,7 @@ impl Peer {
         interfaces: &Interfaces,
         former: &Interfaces,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) {
         let mut told = Vec::new();
         for session in self.pending.iter_mut().chain(&mut self.session) {
@@ -215,18 +215,24 @@ impl Peer {
     /// session comes first: both can use the same addresses, and only the newer one would not be
     /// told apart by them.
     pub(super) fn handle_datagram(&mut self, pair: Pair, datagram: &[u8], now: Instant) -> bool {
-        let mut sessions: Vec<_> = self.pending.iter_mut().chain(&mut self.session).collect();
-        let by_what_is_known =
-            sessions.iter().position(|session| session.lanes.accepts(pair, datagram, now));
-        let by_path =
-            || sessions.iter().position(|session| session.lanes.may_accept(pair, datagram));
-        let Some(index) = by_what_is_known.or_else(by_path) else { return false };
-        sessions.swap_remove(index).lanes.handle_datagram(pair, datagram, now);
+        let mut sessions = [self.pending.as_mut(), self.session.as_mut()];
+        let first = |belongs: &dyn Fn(&Session) -> bool| {
+            sessions.iter().position(|session| session.as_deref().is_some_and(belongs))
+        };
+        let index = first(&|session| session.lanes.accepts(pair, datagram, now))
+            .or_else(|| first(&|session| session.lanes.may_accept(pair, datagram)));
+        let Some(session) = index.and_then(|index| sessions[index].take()) else { return false };
+        session.lanes.handle_datagram(pair, datagram, now);
         true
     }
 
     /// Lets time pass.
-    pub(super) fn handle_timeout(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn handle_timeout(
+        &mut self,
+        scene: Scene<'_>,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
         let identity = scene.identity;
         for session in self.pending.iter_mut().chain(&mut self.session) {
             session.lanes.handle_timeout(now);
@@ -246,7 +252,7 @@ impl Peer {
             if self.offers(identity) {
                 self.try_to_offer(scene, now, out);
             } else {
-                out.push(self.signal(Signal::RestartRequest));
+                out.push_back(self.signal(Signal::RestartRequest));
                 self.retry.pause(now, OFFER_PATIENCE);
             }
         }
@@ -259,18 +265,18 @@ impl Peer {
         identity: &Identity,
         outbox: &Outbox,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) -> Option<Instant> {
-        let mut wake = self.attempt_due(identity).unwrap_or(now + SETUP_TIME);
+        let (mut pending_due, mut session_due) = (None, None);
         if let Some(mut pending) = self.pending.take() {
             match pending.poll(identity, outbox, &mut self.progress, now) {
                 SessionOutput::Timeout(at) => {
-                    wake = wake.min(at).min(pending.started + SETUP_TIME);
+                    pending_due = Some(at.min(pending.started + SETUP_TIME));
                     self.pending = Some(pending);
                 }
                 SessionOutput::PutOut(output) => {
                     self.pending = Some(pending);
-                    out.push(output);
+                    out.push_back(output);
                     return None;
                 }
                 SessionOutput::Proven => {
@@ -288,23 +294,30 @@ impl Peer {
                 }
             }
         }
-        let Some(session) = &mut self.session else { return Some(wake) };
-        wake = session.restart.due().map_or(wake, |due| wake.min(due));
-        match session.poll(identity, outbox, &mut self.progress, now) {
-            SessionOutput::Timeout(at) => return Some(wake.min(at)),
-            SessionOutput::PutOut(output) => out.push(output),
-            SessionOutput::Ended(reason) | SessionOutput::Refused(reason) => {
-                // One that ends as soon as it is made must not be made again and again.
-                if now > session.started + SETUP_TIME {
-                    self.retry.reset(now);
-                } else {
-                    self.retry.pause(now, Duration::ZERO);
+        if let Some(session) = &mut self.session {
+            match session.poll(identity, outbox, &mut self.progress, now) {
+                SessionOutput::Timeout(at) => {
+                    session_due = Some(session.restart.due().map_or(at, |due| due.min(at)));
                 }
-                self.end(reason, out);
+                SessionOutput::PutOut(output) => {
+                    out.push_back(output);
+                    return None;
+                }
+                SessionOutput::Ended(reason) | SessionOutput::Refused(reason) => {
+                    // One that ends as soon as it is made must not be made again and again.
+                    if now > session.started + SETUP_TIME {
+                        self.retry.reset(now);
+                    } else {
+                        self.retry.pause(now, Duration::ZERO);
+                    }
+                    self.end(reason, out);
+                    return None;
+                }
+                SessionOutput::Proven => return None,
             }
-            SessionOutput::Proven => {}
         }
-        None
+        let due = [pending_due, session_due, self.attempt_due(identity)];
+        Some(due.into_iter().flatten().min().unwrap_or(now + SETUP_TIME))
     }
 
     /// The session in use.
@@ -318,7 +331,7 @@ impl Peer {
     }
 
     /// Ends the session in order, because this rover stops.
-    pub(super) fn close(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn close(&mut self, now: Instant, out: &mut VecDeque<Output>) {
         self.pending = None;
         self.presence = None;
         if let Some(mut session) = self.session.take() {
@@ -344,14 +357,19 @@ impl Peer {
         Some(self.retry.due().max(presence.since + OFFER_PATIENCE))
     }
 
-    pub(super) fn try_to_offer(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn try_to_offer(
+        &mut self,
+        scene: Scene<'_>,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
         let Some(presence) = self.presence else { return };
         let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
         let kind = presence.kind;
         let made = Transport::offer(&scene.identity.certificate, &addresses, kind, now);
         if let Some(offer) = self.begin(made, presence.instance, scene, now) {
             self.retry.pause(now, Duration::ZERO);
-            out.push(self.signal(Signal::Offer(offer)));
+            out.push_back(self.signal(Signal::Offer(offer)));
         }
     }
 
@@ -378,7 +396,7 @@ impl Peer {
     }
 
     /// Puts a proven session in the place of the former one.
-    fn establish(&mut self, session: Session, now: Instant, out: &mut Vec<Output>) {
+    fn establish(&mut self, session: Session, now: Instant, out: &mut VecDeque<Output>) {
         self.end("replaced by a new session".to_owned(), out);
         log::info!(
             "connected: peer={} authenticated={} setup={:.3}s",
@@ -388,19 +406,19 @@ impl Peer {
         );
         self.session = Some(session);
         self.reason.clear();
-        out.push(Output::Event(Event::PeerConnected { peer: self.id.clone() }));
+        out.push_back(Output::Event(Event::PeerConnected { peer: self.id.clone() }));
     }
 
     /// Ends the session in use.
-    fn end(&mut self, reason: String, out: &mut Vec<Output>) {
+    fn end(&mut self, reason: String, out: &mut VecDeque<Output>) {
         let Some(session) = self.session.take() else { return };
         log::warn!("disconnected: peer={}: {reason}", self.id);
         self.tally = std::mem::take(&mut self.tally).with(&session);
         for (id, _) in session.incoming.topics() {
-            out.push(Output::Event(Event::RouteClosed { peer: self.id.clone(), id }));
+            out.push_back(Output::Event(Event::RouteClosed { peer: self.id.clone(), id }));
         }
         self.reason.clone_from(&reason);
-        out.push(Output::Event(Event::PeerDisconnected { peer: self.id.clone(), reason }));
+        out.push_back(Output::Event(Event::PeerDisconnected { peer: self.id.clone(), reason }));
     }
 
     /// Ends an attempt; the next one follows after a pause.
@@ -414,9 +432,9 @@ impl Peer {
     }
 
     /// Ends an attempt because the peer may not come in.
-    fn refuse(&mut self, reason: String, now: Instant, out: &mut Vec<Output>) {
-        out.push(self.signal(Signal::Hangup(reason.clone())));
-        out.push(Output::Event(Event::PeerRefused {
+    fn refuse(&mut self, reason: String, now: Instant, out: &mut VecDeque<Output>) {
+        out.push_back(self.signal(Signal::Hangup(reason.clone())));
+        out.push_back(Output::Event(Event::PeerRefused {
             peer: self.id.clone(),
             reason: reason.clone(),
         }));

@@ -5,6 +5,7 @@
 //! new session by the session id in it (RFC 8866 §5.2). Two rovers need it only where a person asks
 //! for it: frames find their way without ICE.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
@@ -63,7 +64,7 @@ impl Peer {
         &mut self,
         scene: Scene<'_>,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) {
         let Some(session) = &mut self.session else { return };
         let multipath = session.lanes.multipath();
@@ -76,17 +77,22 @@ impl Peer {
     }
 
     /// Restarts ICE, or asks the side that can.
-    pub(super) fn restart_ice(&mut self, scene: Scene<'_>, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn restart_ice(
+        &mut self,
+        scene: Scene<'_>,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
         let is_offerer = self.offers(scene.identity);
         let Some(session) = &mut self.session else { return };
         log::info!("ICE restart: peer={}", self.id);
         if !is_offerer {
-            out.push(self.signal(Signal::RestartRequest));
+            out.push_back(self.signal(Signal::RestartRequest));
             return;
         }
         session.restart.last = Some(now);
         match session.lanes.transport_mut().restart_ice() {
-            Some(offer) => out.push(self.signal(Signal::Offer(offer))),
+            Some(offer) => out.push_back(self.signal(Signal::Offer(offer))),
             None => log::debug!("no ICE restart now: peer={}", self.id),
         }
     }
@@ -96,7 +102,7 @@ impl Peer {
         &mut self,
         scene: Scene<'_>,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) -> bool {
         let Some(session) = self.current_session() else { return false };
         if session.restart.last.is_none_or(|last| now >= last + LEAST_PAUSE) {
@@ -110,7 +116,7 @@ impl Peer {
         &mut self,
         offer: &str,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) -> bool {
         let Some(session) = self.current_session() else { return false };
         if !session.lanes.transport_mut().is_same_session(offer) {
@@ -119,7 +125,7 @@ impl Peer {
         match session.lanes.transport_mut().handle_restart_offer(offer) {
             Ok(answer) => {
                 session.lanes.handle_restarted(now);
-                out.push(self.signal(Signal::Answer(answer)));
+                out.push_back(self.signal(Signal::Answer(answer)));
             }
             Err(error) => log::warn!("ICE restart passed over: peer={}: {error}", self.id),
         }
@@ -133,7 +139,7 @@ impl Peer {
         answer: &str,
         scene: Scene<'_>,
         now: Instant,
-        out: &mut Vec<Output>,
+        out: &mut VecDeque<Output>,
     ) {
         let Some(session) = self.current_session() else { return };
         let transport = session.lanes.transport_mut();

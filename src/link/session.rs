@@ -126,9 +126,9 @@ impl Session {
     ) -> SessionOutput {
         loop {
             match self.lanes.poll(now) {
-                LanesOutput::Timeout(at) => {
+                LanesOutput::Idle(at) => {
                     if !self.write_next(identity.epoch, now) {
-                        return SessionOutput::Timeout(at);
+                        return SessionOutput::Timeout(at.min(self.lanes.poll_timeout(now)));
                     }
                 }
                 LanesOutput::Transmit(transmit) => {
@@ -159,6 +159,9 @@ impl Session {
 
     /// Hands the next fragment of each lane to SCTP; `false` if there is none or no room for any.
     fn write_next(&mut self, epoch: u32, now: Instant) -> bool {
+        if !self.outgoing.is_any_ready() && self.stalled.iter().all(Option::is_none) {
+            return false;
+        }
         let mut is_any_written = false;
         for lane in Lane::ALL {
             let stalled = &mut self.stalled[lane as usize];
@@ -166,7 +169,7 @@ impl Session {
             let next =
                 stalled.take().or_else(|| self.outgoing.next_fragment(lane, epoch, taken, now));
             let Some((delivery, fragment)) = next else { continue };
-            if self.lanes.write_fragment(lane, delivery, &fragment) {
+            if self.lanes.write_fragment(lane, delivery, &fragment, now) {
                 is_any_written = true;
             } else {
                 *stalled = Some((delivery, fragment));
@@ -367,7 +370,7 @@ impl Session {
         match self.incoming.handle_offer(id, revision, lifespan, offer.clone(), progress) {
             Offer::Ask => {
                 let peer = self.peer.clone();
-                Some(put_out(Event::RouteOffered { peer, id, offer }))
+                Some(put_out(Event::RouteOffered { peer, id, offer: Box::new(offer) }))
             }
             Offer::Refuse(refusal) => {
                 self.send(&Control::RouteRefused { id, revision, refusal });

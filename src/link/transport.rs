@@ -11,12 +11,12 @@ use std::time::Instant;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::config::Fingerprint;
-use str0m::net::{Protocol, Receive};
 use str0m::{
     Candidate, CandidateKind as CandidateKindOfIce, IceConnectionState, Input, Rtc, RtcConfig,
 };
 
 use super::channels::{Channels, PeerKind};
+use super::connection::Connection;
 use super::multipath::Credentials;
 use super::output::Transmit;
 use super::snapshot::CandidateKind;
@@ -96,7 +96,7 @@ pub fn fingerprint(certificate: &Certificate) -> String {
 
 /// One WebRTC connection.
 pub(super) struct Transport {
-    rtc: Rtc,
+    connection: Connection,
     offer: Option<SdpPendingOffer>,
     channels: Channels,
     is_connected: bool,
@@ -133,7 +133,7 @@ impl Transport {
         let Some((offer, pending)) = changes.apply() else {
             return Err(TransportError::Description("nothing to offer".to_owned()));
         };
-        let session = Self::new(rtc, Some(pending), channels);
+        let session = Self::new(Connection::new(rtc, now), Some(pending), channels);
         Ok((session, offer.to_sdp_string()))
     }
 
@@ -151,16 +151,16 @@ impl Transport {
         let mut rtc = new_rtc(certificate, addresses, kind, now);
         let answer = rtc.sdp_api().accept_offer(offer)?;
         let channels = Channels::answer(kind, &mut rtc);
-        let mut session = Self::new(rtc, None, channels);
+        let mut session = Self::new(Connection::new(rtc, now), None, channels);
         session.remote_session = session_id(&remote);
         session.set_credentials(&remote, false);
         session.add_remote_candidates(&candidates);
         Ok((session, answer.to_sdp_string()))
     }
 
-    fn new(rtc: Rtc, offer: Option<SdpPendingOffer>, channels: Channels) -> Self {
+    fn new(connection: Connection, offer: Option<SdpPendingOffer>, channels: Channels) -> Self {
         Self {
-            rtc,
+            connection,
             offer,
             channels,
             is_connected: false,
@@ -184,7 +184,7 @@ impl Transport {
         let (remote, candidates) = split_candidates(answer);
         let answer = SdpAnswer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
-        self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.connection.rtc_mut().sdp_api().accept_answer(pending, answer)?;
         self.remote_session = session_id(&remote);
         self.set_credentials(&remote, true);
         self.remote_candidates = 0;
@@ -194,7 +194,7 @@ impl Transport {
 
     /// Begins an ICE restart as the side that offers; returns the offer.
     pub(super) fn restart_ice(&mut self) -> Option<String> {
-        let mut changes = self.rtc.sdp_api();
+        let mut changes = self.connection.rtc_mut().sdp_api();
         changes.ice_restart(true);
         let (offer, pending) = changes.apply()?;
         self.offer = Some(pending);
@@ -206,7 +206,7 @@ impl Transport {
         let (remote, candidates) = split_candidates(offer);
         let offer = SdpOffer::from_sdp_string(&remote)
             .map_err(|error| TransportError::Description(error.to_string()))?;
-        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        let answer = self.connection.rtc_mut().sdp_api().accept_offer(offer)?;
         self.set_credentials(&remote, false);
         self.remote_candidates = 0;
         self.add_remote_candidates(&candidates);
@@ -231,13 +231,13 @@ impl Transport {
     /// Adds a local address; returns the candidate that the peer has to be told.
     pub(super) fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
         let candidate = Candidate::host(address, "udp").ok()?;
-        self.rtc.add_local_candidate(candidate).map(Candidate::to_sdp_string)
+        self.connection.rtc_mut().add_local_candidate(candidate).map(Candidate::to_sdp_string)
     }
 
     /// Forgets a local address that has gone.
     pub(super) fn remove_local_address(&mut self, address: SocketAddr) {
         if let Ok(candidate) = Candidate::host(address, "udp") {
-            self.rtc.direct_api().invalidate_candidate(&candidate);
+            self.connection.rtc_mut().direct_api().invalidate_candidate(&candidate);
         }
     }
 
@@ -257,7 +257,7 @@ impl Transport {
         }
         self.remote_candidates += 1;
         self.candidates.push((address, kind_of(&candidate)));
-        self.rtc.add_remote_candidate(candidate);
+        self.connection.rtc_mut().add_remote_candidate(candidate);
         Ok(())
     }
 
@@ -295,30 +295,32 @@ impl Transport {
             return;
         };
         self.credentials = Some(Credentials {
-            local_ufrag: self.rtc.direct_api().local_ice_credentials().ufrag,
+            local_ufrag: self.connection.rtc_mut().direct_api().local_ice_credentials().ufrag,
             remote_ufrag: ufrag,
             remote_password: password,
             is_controlling,
             // As random as the credentials are.
-            tie_breaker: value_of(&self.rtc.direct_api().local_ice_credentials().pass),
+            tie_breaker: value_of(
+                &self.connection.rtc_mut().direct_api().local_ice_credentials().pass,
+            ),
         });
     }
 
     /// SHA-256 of our certificate.
     pub(super) fn local_fingerprint(&mut self) -> Vec<u8> {
-        self.rtc.direct_api().local_dtls_fingerprint().bytes.clone()
+        self.connection.rtc_mut().direct_api().local_dtls_fingerprint().bytes.clone()
     }
 
     /// The certificate that the peer has shown, once DTLS is up: digest and `sha-256 AB:CD:…`.
     /// str0m ends the connection if the session description named another.
     pub(super) fn remote_fingerprint(&mut self) -> Option<(Vec<u8>, String)> {
-        let api = self.rtc.direct_api();
+        let api = self.connection.rtc_mut().direct_api();
         api.remote_dtls_fingerprint().map(|print| (print.bytes.clone(), print.to_string()))
     }
 
     /// Does this datagram belong here, by what ICE knows?
     pub(super) fn accepts(&self, input: &Input<'_>) -> bool {
-        self.rtc.accepts(input)
+        self.connection.accepts(input)
     }
 
     /// Takes a datagram that came by `pair`. To be followed by [`Transport::poll`] until it says
@@ -342,20 +344,12 @@ impl Transport {
 
     fn receive(&mut self, pair: Pair, datagram: &[u8], now: Instant) {
         self.pair = pair;
-        if let Ok(receive) = Receive::new(Protocol::Udp, pair.1, pair.0, datagram) {
-            self.handle_input(Input::Receive(now, receive));
-        }
+        self.connection.receive(pair.0, pair.1, datagram, now);
     }
 
     /// Lets time pass. To be followed by [`Transport::poll`] until it says `Timeout`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.handle_input(Input::Timeout(now));
-    }
-
-    fn handle_input(&mut self, input: Input<'_>) {
-        if let Err(error) = self.rtc.handle_input(input) {
-            log::debug!("connection passes over a datagram: {error}");
-        }
+        self.connection.handle_timeout(now);
     }
 
     /// Takes the next datagram that came before DTLS was up; `false` if there is none.
@@ -379,22 +373,29 @@ impl Transport {
 
     /// Hands a fragment to SCTP; `false` if it has no room now. To be followed by
     /// [`Transport::poll`] until it says `Timeout`.
-    pub(super) fn write_fragment(&mut self, delivery: Delivery, fragment: &[u8]) -> bool {
-        self.write(self.channels.of(delivery), true, fragment)
+    pub(super) fn write_fragment(
+        &mut self,
+        delivery: Delivery,
+        fragment: &[u8],
+        now: Instant,
+    ) -> bool {
+        self.write(self.channels.of(delivery), true, fragment, now)
     }
 
-    fn write(&mut self, channel: Option<ChannelId>, is_binary: bool, data: &[u8]) -> bool {
-        if !self.is_open() {
-            return false;
-        }
-        let channel = channel.and_then(|channel| self.rtc.channel(channel));
-        match channel.map(|mut channel| channel.write(is_binary, data)) {
-            Some(Ok(written)) => written,
-            Some(Err(error)) => {
+    fn write(
+        &mut self,
+        channel: Option<ChannelId>,
+        is_binary: bool,
+        data: &[u8],
+        now: Instant,
+    ) -> bool {
+        let Some(channel) = channel.filter(|_| self.is_open()) else { return false };
+        match self.connection.write(channel, is_binary, data, now) {
+            Ok(is_written) => is_written,
+            Err(error) => {
                 self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
                 false
             }
-            None => false,
         }
     }
 
@@ -410,7 +411,7 @@ impl Transport {
 
     /// Ends the connection in order; returns the datagrams that tell the peer.
     pub(super) fn close(&mut self, now: Instant) -> Vec<Transmit> {
-        if let Err(error) = self.rtc.close() {
+        if let Err(error) = self.connection.rtc_mut().close() {
             log::debug!("connection not closed in order: {error}");
         }
         let mut farewell = Vec::new();
@@ -435,9 +436,9 @@ impl Transport {
                 self.opened_told = true;
                 return TransportOutput::Opened;
             }
-            match self.rtc.poll_output() {
+            match self.connection.poll(now) {
                 Ok(str0m::Output::Timeout(at)) => {
-                    if !self.take_early(now) && !self.write_control() {
+                    if !self.take_early(now) && !self.write_control(now) {
                         return TransportOutput::Timeout(at);
                     }
                 }
@@ -460,10 +461,10 @@ impl Transport {
     }
 
     /// Hands the next control message to SCTP; `false` if there is none or no room for it.
-    fn write_control(&mut self) -> bool {
+    fn write_control(&mut self, now: Instant) -> bool {
         let Some(message) = self.unsent_control.pop_front() else { return false };
         let is_binary = self.kind() == PeerKind::Rover;
-        let written = self.write(self.channels.control(), is_binary, message.as_bytes());
+        let written = self.write(self.channels.control(), is_binary, message.as_bytes(), now);
         if !written {
             self.unsent_control.push_front(message);
         }

@@ -155,7 +155,7 @@ impl Run {
                 for peer in self.peers {
                     if let Some(offer) = (self.mirror)(peer, &route.offer) {
                         let peer = (*peer).to_owned();
-                        self.driver.event(Event::RouteOffered { peer, id, offer });
+                        self.driver.event(Event::RouteOffered { peer, id, offer: Box::new(offer) });
                     }
                 }
                 seen.routes.insert(id, route);

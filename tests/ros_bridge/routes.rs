@@ -22,7 +22,7 @@ fn offer(topic: &str) -> RouteOffer {
 }
 
 fn offered(peer: &str, id: u16, offer: RouteOffer) -> Event {
-    Event::RouteOffered { peer: peer.to_owned(), id: RouteId(id), offer }
+    Event::RouteOffered { peer: peer.to_owned(), id: RouteId(id), offer: Box::new(offer) }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every scenario reaches its targets, but for those in [`MISSED`].
+//! Every scenario comes near its targets, but for those in [`MISSED`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +21,11 @@ const LONGEST: Duration = Duration::from_secs(75);
 /// Scenarios that are made to be longer make sense only as a whole; they are left to
 /// `--example simulate`.
 const LONGEST_PLAYED: Duration = Duration::from_secs(1_000);
+
+/// Keys are drawn anew in each run, so that no run is quite like another, and the worst of five is
+/// often worse than a percentile of many. What takes more than so many times its target is broken;
+/// whether the targets hold, `--example simulate -- … --seeds 200 --check` tells.
+const SLACK: f64 = 1.5;
 
 /// What is known to be missed: scenarios that begin so, the metric, and the reason.
 const MISSED: &[(&str, Metric, &str)] = &[
@@ -52,7 +57,11 @@ fn play(names: &[&str]) {
             let is_known = |(scenario, metric, _): &&(&str, Metric, &str)| {
                 row.name.starts_with(scenario) && row.metric == *metric
             };
-            if row.met == Some(false) && !MISSED.iter().any(|miss| is_known(&miss)) {
+            let is_met = row.target.is_none_or(|target| {
+                let slack = if row.unit == "s" { SLACK } else { 1.0 };
+                row.value.is_some_and(|value| row.metric.is_met(value, target * slack))
+            });
+            if !is_met && !MISSED.iter().any(|miss| is_known(&miss)) {
                 missed.push(format!("{row:?}"));
             }
         }

@@ -12,7 +12,8 @@ use crate::link::snapshot::PathState;
 /// Paths answer one after the other when a session begins: that is no handover.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 
-/// A path that is good is compared with the others so often.
+/// While all is well, what reports tell is looked at so often, and the path in use compared with the
+/// others.
 const CHOICE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A path that fails within so long after data returned to it is flapping.
@@ -66,11 +67,19 @@ impl Multipath {
         }
     }
 
+    /// Looks at all paths, unless that was done just now and all was well.
+    pub(super) fn decide_unless_well(&mut self, now: Instant) {
+        if self.pending.is_some() || !self.is_well() || now >= self.decided + CHOICE_INTERVAL {
+            self.decide(now);
+        }
+    }
+
     /// Looks at all paths, and moves data if need be.
     pub(super) fn decide(&mut self, now: Instant) {
         if !self.is_steering() {
             return;
         }
+        self.decided = now;
         self.assess_paths(now);
         self.notice_outage(now);
         self.choose_path(now);
@@ -150,8 +159,7 @@ impl Multipath {
     }
 
     fn choose_path(&mut self, now: Instant) {
-        let is_well = self.selected_path().is_some_and(|path| path.state == PathState::Good);
-        if is_well && now < self.chosen + CHOICE_INTERVAL {
+        if self.is_well() && now < self.chosen + CHOICE_INTERVAL {
             return;
         }
         self.chosen = now;
@@ -175,6 +183,10 @@ impl Multipath {
             }
         }
         self.switch(wish, now);
+    }
+
+    fn is_well(&self) -> bool {
+        self.selected_path().is_some_and(|path| path.state == PathState::Good)
     }
 
     fn switch(&mut self, wish: Wish, now: Instant) {

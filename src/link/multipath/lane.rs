@@ -14,8 +14,8 @@ use crate::wire::MAX_ACK_BITS;
 /// holds.
 const MAX_DATAGRAMS: usize = 4_096;
 
-/// Bytes of them, each way. Two lanes with both directions full stay below 4 MiB.
-const MAX_BYTES: usize = 960 * 1024;
+/// Bytes of them, each way: the largest window, and what SCTP may add at once.
+const MAX_BYTES: usize = 576 * 1024;
 
 /// A frame that carried a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,20 +61,6 @@ pub(super) enum Ready {
     Handover(Box<Handover>),
 }
 
-/// What there is to do once nothing is ready.
-#[derive(Debug)]
-pub(super) enum MultipathOutput {
-    /// Nothing more to do before this moment.
-    Timeout(Instant),
-    /// A DTLS datagram for the session of this lane.
-    Datagram {
-        /// The lane.
-        lane: u8,
-        /// The next in order.
-        datagram: Vec<u8>,
-    },
-}
-
 /// What became of a datagram from the network.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -91,6 +77,18 @@ struct Lane {
     receiver: LaneReceiver,
     /// May what came be taken?
     is_released: bool,
+    /// When the last datagram came.
+    heard: Option<Instant>,
+}
+
+impl Lane {
+    /// The datagrams that can be taken now, with the number of the lane.
+    fn arrived(&mut self, number: u8) -> impl Iterator<Item = (u8, Vec<u8>)> {
+        let receiver = Some(&mut self.receiver).filter(|_| self.is_released);
+        receiver
+            .into_iter()
+            .flat_map(move |receiver| std::iter::from_fn(move || Some((number, receiver.pop()?))))
+    }
 }
 
 /// A datagram, unless it is acknowledged.
@@ -141,7 +139,11 @@ pub(super) struct Multipath {
     /// What has left without a frame lately.
     unframed: VecDeque<Vec<u8>>,
     inbound: BTreeMap<u16, Inbound>,
+    /// The path of the peer's numbering whose report comes first.
+    next_report: u16,
     lanes: BTreeMap<u8, Lane>,
+    /// Datagrams to be taken, with their lanes.
+    arrived: VecDeque<(u8, Vec<u8>)>,
 
     selected: Option<u16>,
     /// Interface that a person asked for.
@@ -149,7 +151,8 @@ pub(super) struct Multipath {
     /// An advantage of another path that has to last: the path, why, since when.
     advantage: Option<(u16, HandoverReason, Instant)>,
     pending: Option<Pending>,
-    /// When the paths were last compared.
+    /// When the paths were last looked at, and when they were last compared.
+    decided: Instant,
     chosen: Instant,
     /// Since when no path carries anything.
     outage_since: Option<Instant>,
@@ -204,11 +207,14 @@ impl Multipath {
             peer_clock: PeerClock::default(),
             unframed: VecDeque::new(),
             inbound: BTreeMap::new(),
+            next_report: 0,
             lanes: BTreeMap::from([(EXPRESS, Lane { is_released: true, ..Lane::default() })]),
+            arrived: VecDeque::new(),
             selected: None,
             wanted: None,
             advantage: None,
             pending: None,
+            decided: now,
             chosen: now,
             outage_since: None,
             handovers: 0,
@@ -287,15 +293,17 @@ impl Multipath {
     }
 
     /// What comes by a lane can be taken.
-    pub(super) fn release_lane(&mut self, lane: u8) {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
+    pub(super) fn release_lane(&mut self, number: u8) {
+        if let Some(lane) = self.lanes.get_mut(&number) {
             lane.is_released = true;
+            self.arrived.extend(lane.arrived(number));
         }
     }
 
     /// A lane is over.
-    pub(super) fn close_lane(&mut self, lane: u8) {
-        self.lanes.remove(&lane);
+    pub(super) fn close_lane(&mut self, number: u8) {
+        self.lanes.remove(&number);
+        self.arrived.retain(|(lane, _)| *lane != number);
     }
 
     /// Bytes of a lane that the peer has not acknowledged.
@@ -303,17 +311,14 @@ impl Multipath {
         self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes())
     }
 
-    /// May more of a lane that is not urgent be under way? Lanes of even numbers may use what the
-    /// others leave, and a part of the window in any case.
+    /// May more of a lane that is not urgent be under way? It may use what the other one leaves of
+    /// the window, and a part of it in any case; that of lanes of even numbers is small.
     pub(super) fn has_room(&self, lane: u8) -> bool {
         let window = self.selected_path().map_or(0, |path| path.window.bytes());
-        let own = self.unacknowledged(lane);
-        if !lane.is_multiple_of(2) {
-            return own < window;
-        }
         let paced = self.lanes.iter().filter(|(number, _)| **number != EXPRESS);
         let all: usize = paced.map(|(_, lane)| lane.sender.bytes()).sum();
-        all < window || own < window / LOW_PART
+        let part = if lane.is_multiple_of(2) { LOW_PART } else { NORMAL_PART };
+        all < window || self.unacknowledged(lane) < window / part
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.
@@ -430,18 +435,15 @@ impl Multipath {
         usable.map(|(address, _)| *address).collect()
     }
 
-    /// The next thing to do, once nothing is ready.
-    pub(super) fn poll(&mut self, now: Instant) -> MultipathOutput {
-        for (lane, state) in &mut self.lanes {
-            if state.is_released
-                && let Some(datagram) = state.receiver.pop()
-            {
-                return MultipathOutput::Datagram { lane: *lane, datagram };
-            }
-        }
-        let at = self.deadline(now);
-        self.asked_for = at;
-        MultipathOutput::Timeout(at)
+    /// The next DTLS datagram for the session of a lane, with the number of the lane.
+    pub(super) fn take_datagram(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.arrived.pop_front()
+    }
+
+    /// When there will be something to do, once there is nothing more to take.
+    pub(super) fn poll_timeout(&mut self, now: Instant) -> Instant {
+        self.asked_for = self.deadline(now);
+        self.asked_for
     }
 
     /// Puts a datagram out.
@@ -479,11 +481,11 @@ impl Multipath {
 
     /// Makes a path of a pair, if there is none and room for one.
     fn make_path(&mut self, pair: Pair, remote_kind: CandidateKind, now: Instant) {
-        let fits = pair.0.is_ipv4() == pair.1.is_ipv4();
-        let Some(interface) = self.interfaces.get(&pair.0).filter(|_| fits) else { return };
         if self.by_pair.contains_key(&pair) {
             return;
         }
+        let fits = pair.0.is_ipv4() == pair.1.is_ipv4();
+        let Some(interface) = self.interfaces.get(&pair.0).filter(|_| fits) else { return };
         if self.paths.len() >= MAX_PATHS {
             // One whose end has gone gives way.
             let gone =
@@ -546,7 +548,9 @@ impl Multipath {
     }
 }
 
-/// Lanes of even numbers have this part of the window in any case: nothing starves for ever.
+/// Lanes of odd and of even numbers have these parts of the window in any case: nothing starves for
+/// ever.
+const NORMAL_PART: usize = 2;
 const LOW_PART: usize = 8;
 
 /// A caller may be late by so much without a path being given the benefit of the doubt.

@@ -14,9 +14,9 @@ use crate::link::snapshot::{CandidateKind, PathState};
 use crate::link::transport::Pair;
 use crate::wire::PathReport;
 
-/// Frames of one path that are remembered until they are judged: what is in flight, and a minute
-/// of probes on a path that answers nothing.
-const MAX_REMEMBERED: usize = 4_096;
+/// Frames of one path that are remembered until they are judged, the newest: what is in flight, and
+/// 40 s of probes on a path that answers nothing.
+const MAX_REMEMBERED: usize = 2_048;
 
 /// Datagrams that one frame can carry: one, and what was sent just before it.
 pub(super) const MAX_CARRIED: usize = 3;
@@ -74,6 +74,8 @@ pub(super) struct Path {
     /// The last frame that the peer confirms soon.
     pub(super) last_sent: Option<Instant>,
     sent: VecDeque<Sent>,
+    /// When the first frame left that should be confirmed and has left after all that are.
+    unconfirmed_from: Option<Instant>,
     /// Highest number that the peer reported.
     confirmed: u64,
     pub(super) last_confirmed: Option<Instant>,
@@ -118,6 +120,7 @@ impl Path {
             last_number: 0,
             last_sent: None,
             sent: VecDeque::new(),
+            unconfirmed_from: None,
             confirmed: 0,
             last_confirmed: None,
             confirmed_sent: None,
@@ -163,10 +166,12 @@ impl Path {
     ) {
         if is_eliciting {
             self.last_sent = Some(now);
+            self.unconfirmed_from.get_or_insert(now);
         }
-        if self.sent.len() < MAX_REMEMBERED {
-            self.sent.push_back(Sent { number, at: now, is_eliciting, carried });
+        if self.sent.len() >= MAX_REMEMBERED {
+            self.sent.pop_front();
         }
+        self.sent.push_back(Sent { number, at: now, is_eliciting, carried });
     }
 
     /// Takes a report of the peer's about this path. `is_same_path` tells whether it came by it.
@@ -186,6 +191,7 @@ impl Path {
         if report.highest > self.confirmed {
             self.confirmed = report.highest;
             self.last_confirmed = Some(now);
+            self.unconfirmed_from = self.first_unconfirmed();
             if let Some(sent) = self.sent_at(report.highest) {
                 self.confirmed_sent = Some(sent);
                 self.handle_confirmed(now.saturating_duration_since(sent), age, is_same_path, now);
@@ -234,6 +240,7 @@ impl Path {
         let Some(number) = answered.number else { return };
         self.checks_answered += 1;
         self.confirmed = self.confirmed.max(number);
+        self.unconfirmed_from = self.first_unconfirmed();
         self.loss_sent.add(now, self.confirmed, self.checks_answered);
         let judged = self.sent.partition_point(|sent| sent.number <= self.confirmed);
         self.sent.drain(..judged);
@@ -241,12 +248,16 @@ impl Path {
 
     /// Since when something is unconfirmed that has left after all that is confirmed.
     pub(super) fn unconfirmed_since(&self) -> Option<Instant> {
-        self.unconfirmed_frames().next().map(|sent| sent.at.max(self.silent_from))
+        self.unconfirmed_from.map(|at| at.max(self.silent_from))
     }
 
     /// How many are unconfirmed.
     pub(super) fn unconfirmed(&self) -> usize {
         self.unconfirmed_frames().count()
+    }
+
+    fn first_unconfirmed(&self) -> Option<Instant> {
+        self.unconfirmed_frames().next().map(|sent| sent.at)
     }
 
     fn unconfirmed_frames(&self) -> impl Iterator<Item = &Sent> {

@@ -62,7 +62,6 @@ impl Multipath {
         if !is_known
             || header.session != keys.incoming.session()
             || !keys.incoming.is_genuine(&header, frame)
-            || sections.clone().any(|section| section.is_err())
         {
             self.counters.rejected += 1;
             return;
@@ -109,20 +108,20 @@ impl Multipath {
     }
 
     fn handle_sections(&mut self, pair: Pair, sections: Sections<'_>, now: Instant) {
-        let mut reports: Vec<PathReport> = Vec::new();
         let mut is_ack_urgent = false;
         let under_way = self.lanes.values().map(|lane| lane.sender.bytes()).sum();
-        for section in sections.flatten() {
+        for section in sections.clone().flatten() {
             match section {
                 Section::Ack { lane, next, bits } => {
                     if let Some(lane) = self.lanes.get_mut(&lane) {
                         lane.sender.handle_ack(next, bits);
                     }
                 }
-                Section::Data { lane, sequence, datagram } => {
+                Section::Data { lane: number, sequence, datagram } => {
                     // One that has not begun here yet is not acknowledged, and so sent again.
-                    let Some(lane) = self.lanes.get_mut(&lane) else { continue };
+                    let Some(lane) = self.lanes.get_mut(&number) else { continue };
                     self.last_data = Some(now);
+                    lane.heard = Some(now);
                     let arrival = lane.receiver.handle(sequence, datagram);
                     log::trace!(
                         "datagram came: at={:.6} peer={} by={} sequence={sequence} {arrival:?}",
@@ -136,30 +135,37 @@ impl Multipath {
                         Arrival::Duplicate => self.counters.duplicates_received += 1,
                         Arrival::Refused => continue,
                     }
+                    self.arrived.extend(lane.arrived(number));
                     self.unacknowledged += 1;
                     is_ack_urgent |= lane.receiver.has_gap();
                 }
-                Section::Report(report) => reports.push(report),
+                Section::Report(_) => {}
             }
         }
         if self.unacknowledged > 0 {
             let is_urgent = is_ack_urgent || self.unacknowledged >= ACK_EVERY;
             self.plan_ack(is_urgent, now);
         }
-        self.handle_reports(pair, &reports, under_way, now);
+        // A report means that what it covers and no lane acknowledges is lost: lanes come first.
+        let reports = sections.flatten().filter_map(|section| match section {
+            Section::Report(report) => Some(report),
+            Section::Data { .. } | Section::Ack { .. } => None,
+        });
+        self.handle_reports(pair, reports, under_way, now);
     }
 
     fn handle_reports(
         &mut self,
         pair: Pair,
-        reports: &[PathReport],
+        reports: impl Iterator<Item = PathReport>,
         under_way: usize,
         now: Instant,
     ) {
-        let mut lost = Vec::new();
+        let (mut lost, mut is_any) = (Vec::new(), false);
         for report in reports {
+            is_any = true;
             let Some(path) = self.paths.get_mut(&report.path) else { continue };
-            path.handle_report(report, path.pair == pair, now, &mut lost);
+            path.handle_report(&report, path.pair == pair, now, &mut lost);
             if self.selected == Some(path.id) {
                 path.window.adjust(&path.round_trip, under_way, now);
             }
@@ -167,8 +173,8 @@ impl Multipath {
         for (name, copy) in lost {
             self.handle_lost(name, copy);
         }
-        if !reports.is_empty() {
-            self.decide(now);
+        if is_any {
+            self.decide_unless_well(now);
             self.send_repeats(now);
             self.send_fresh(now);
         }

@@ -44,7 +44,16 @@ const MAX_EARLIER: usize = 1;
 /// it. One that got lost before would be sent again by SCTP after 3 s only.
 const MAX_UNFRAMED: usize = 16;
 
-/// Least time between two acknowledgements that are asked for at once.
+/// What came longer ago is not told again along with data: of lanes, longer than the slowest path
+/// takes, so that no report overtakes what belongs to it; of paths.
+const TELL_TIME_LANE: Duration = Duration::from_secs(1);
+const TELL_TIME_PATH: Duration = Duration::from_millis(20);
+
+/// Bytes of a frame besides what it carries, as a rule: header, tag, acknowledgements of two lanes
+/// and reports about two paths.
+const USUAL_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN + 2 * (ACK_OVERHEAD + 8) + 2 * REPORT_LEN;
+
+/// Least time between two acknowledgements, unless a frame is sent for nothing else.
 const ACK_SPACING: Duration = Duration::from_millis(1);
 
 impl Multipath {
@@ -216,7 +225,11 @@ impl Multipath {
             number,
             sent,
         };
-        let mut frame = Vec::with_capacity(MAX_FRAME_LEN);
+        let carried_len = |name: &Name| {
+            unacked(&self.lanes, *name).map_or(0, |entry| DATA_OVERHEAD + entry.datagram.len())
+        };
+        let length = names.iter().map(carried_len).sum::<usize>() + USUAL_OVERHEAD;
+        let mut frame = Vec::with_capacity(length.min(MAX_FRAME_LEN));
         header.encode(&mut frame);
         let mut carried = [None; MAX_CARRIED];
         for (slot, name) in carried.iter_mut().zip(names) {
@@ -231,7 +244,7 @@ impl Multipath {
         }
         let is_eliciting = wants_answer || carried[0].is_some();
         path.handle_sent(number, is_eliciting, carried, now);
-        self.add_acknowledgements(&mut frame, now);
+        self.add_acknowledgements(&mut frame, names.is_empty(), now);
         let keys = self.keys.as_ref()?;
         keys.outgoing.seal(&header, &mut frame);
         log::trace!(
@@ -243,22 +256,33 @@ impl Multipath {
         Some(number)
     }
 
-    /// Adds what came, as far as there is room: first the lanes, for a report means that what it
-    /// covers and no lane acknowledges is lost.
-    fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, now: Instant) {
-        let room = MAX_FRAME_LEN - TAG_LEN;
-        let acks: Vec<_> = self.lanes.iter().map(|(id, lane)| (*id, lane.receiver.ack())).collect();
-        let size: usize = acks.iter().map(|(_, (_, bits))| ACK_OVERHEAD + bits.len()).sum();
-        if frame.len() + size > room {
+    /// Adds what came, of late or all of it, as far as there is room: first the lanes, for a report
+    /// means that what it covers and no lane acknowledges is lost.
+    fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, is_all: bool, now: Instant) {
+        if !is_all && now < self.last_ack + ACK_SPACING {
             return;
         }
-        for (lane, (next, bits)) in &acks {
-            Section::Ack { lane: *lane, next: *next, bits }.encode(frame);
+        let room = MAX_FRAME_LEN - TAG_LEN;
+        let length = frame.len();
+        for (lane, state) in &self.lanes {
+            if state.heard.is_some_and(|at| is_all || now < at + TELL_TIME_LANE) {
+                let (next, bits) = state.receiver.ack();
+                Section::Ack { lane: *lane, next, bits: &bits }.encode(frame);
+            }
         }
-        let mut inbound: Vec<_> = self.inbound.iter().collect();
-        inbound.sort_by_key(|(_, inbound)| std::cmp::Reverse(inbound.highest_at));
+        if frame.len() > room {
+            frame.truncate(length);
+            return;
+        }
+        // Those for which there is no room come first in the next frame.
+        let from = self.next_report;
+        let inbound = self.inbound.range(from..).chain(self.inbound.range(..from));
         for (path, inbound) in inbound {
+            if !is_all && now >= inbound.highest_at + TELL_TIME_PATH {
+                continue;
+            }
             if frame.len() + REPORT_LEN > room {
+                self.next_report = *path;
                 return;
             }
             Section::Report(inbound.report(*path, now)).encode(frame);
@@ -487,5 +511,8 @@ fn sooner(known: Option<Instant>, at: Instant) -> Option<Instant> {
 }
 
 fn grown(time: Duration, tries: u32) -> Duration {
+    if tries == 0 {
+        return time;
+    }
     time.mul_f64(PROBE_GROWTH.powi(tries.min(PROBE_TRIES) as i32))
 }

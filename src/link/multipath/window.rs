@@ -9,8 +9,8 @@ use super::estimate::RoundTrip;
 /// some 90 datagrams as the kernel counts them), with room to spare.
 const LEAST: f64 = 64.0 * 1024.0;
 
-/// Bytes at most: what a lane keeps.
-const MOST: f64 = 900.0 * 1024.0;
+/// Bytes at most: with what SCTP and the lanes hold of them, a session stays below 4 MiB.
+const MOST: f64 = 512.0 * 1024.0;
 
 /// More than `LEAST` only as far as the round trip asks for it at this rate, bytes/s: on a short
 /// path a large window would fill nothing but the receiver's socket buffer.

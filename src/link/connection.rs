@@ -1,0 +1,108 @@
+//! str0m's connection, asked only while it has something to do.
+//!
+//! str0m looks through all of its candidate pairs, streams and timers whenever it is told the time.
+//! A session has three connections, and most wake-ups concern none of them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::channel::ChannelId;
+use str0m::net::{Protocol, Receive};
+use str0m::{Input, Output, Rtc, RtcError};
+
+/// What is written counts as sent at the last moment that str0m knows. Its timers are of a second
+/// and more: that it knows of so long ago is good enough.
+const STALE: Duration = Duration::from_millis(10);
+
+/// One connection.
+pub(super) struct Connection {
+    rtc: Rtc,
+    /// The moment it was last told.
+    told: Instant,
+    /// It has nothing to do before this moment; `None` where it has to be asked.
+    idle_until: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(rtc: Rtc, now: Instant) -> Self {
+        Self { rtc, told: now, idle_until: None }
+    }
+
+    /// For whatever may give it something to do.
+    pub(super) fn rtc_mut(&mut self) -> &mut Rtc {
+        self.idle_until = None;
+        &mut self.rtc
+    }
+
+    /// Does this datagram belong here, by what ICE knows?
+    pub(super) fn accepts(&self, input: &Input<'_>) -> bool {
+        self.rtc.accepts(input)
+    }
+
+    /// Takes a datagram. To be followed by [`Connection::poll`] until it says `Timeout`.
+    pub(super) fn receive(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) {
+        if let Ok(receive) = Receive::new(Protocol::Udp, remote, local, datagram) {
+            self.handle_input(Input::Receive(now, receive), now);
+        }
+    }
+
+    /// Lets time pass. To be followed by [`Connection::poll`] until it says `Timeout`.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.idle_until.is_none_or(|until| until <= now) {
+            self.handle_input(Input::Timeout(now), now);
+        }
+    }
+
+    fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        self.told = now;
+        if let Err(error) = self.rtc_mut().handle_input(input) {
+            log::debug!("connection passes over a datagram: {error}");
+        }
+    }
+
+    /// Hands data to a channel; `false` if it has no room now. To be followed by
+    /// [`Connection::poll`] until it says `Timeout`.
+    ///
+    /// # Errors
+    /// What str0m says where the channel is of no use any more.
+    pub(super) fn write(
+        &mut self,
+        channel: ChannelId,
+        is_binary: bool,
+        data: &[u8],
+        now: Instant,
+    ) -> Result<bool, RtcError> {
+        if now > self.told + STALE {
+            self.handle_input(Input::Timeout(now), now);
+        }
+        let channel = self.rtc_mut().channel(channel);
+        channel.map_or(Ok(false), |mut channel| channel.write(is_binary, data))
+    }
+
+    /// Bytes that SCTP holds of a channel: not sent, or not acknowledged to it.
+    pub(super) fn buffered_amount(&mut self, channel: ChannelId) -> usize {
+        self.rtc.channel(channel).map_or(0, |mut channel| channel.buffered_amount())
+    }
+
+    /// The next thing to do.
+    ///
+    /// # Errors
+    /// What str0m says where the connection is over.
+    pub(super) fn poll(&mut self, now: Instant) -> Result<Output, RtcError> {
+        if let Some(until) = self.idle_until.filter(|until| now < *until) {
+            return Ok(Output::Timeout(until));
+        }
+        let output = self.rtc.poll_output()?;
+        self.idle_until = match &output {
+            Output::Timeout(at) => Some(*at),
+            Output::Transmit(_) | Output::Event(_) => None,
+        };
+        Ok(output)
+    }
+}
