@@ -74,9 +74,9 @@ pub(super) enum LanesOutput {
     Ended(String),
 }
 
-/// Bytes that SCTP may hold back beyond what is under way. Its own window grows only while it has
-/// something to send; but what it holds can no longer be overtaken.
-const MAX_HELD_BY_SCTP: usize = 48 * 1024;
+/// Bytes that SCTP may hold back. Its own window grows only while it has something to send; but what
+/// it holds can no longer be overtaken.
+const MAX_UNSENT_BY_SCTP: usize = 48 * 1024;
 
 /// What is to be done next.
 enum Step {
@@ -315,10 +315,8 @@ impl Lanes {
             return self.transport.write_fragment(delivery, fragment, now);
         }
         let Some(lane) = &mut self.inner[index(lane as u8)] else { return false };
-        let held = lane.inner.buffered_amount();
-        let held = held.saturating_sub(self.multipath.unacknowledged(lane.number));
         self.multipath.has_room(lane.number)
-            && held < MAX_HELD_BY_SCTP
+            && lane.inner.unsent() < MAX_UNSENT_BY_SCTP
             && lane.inner.write_fragment(delivery, fragment, now)
     }
 

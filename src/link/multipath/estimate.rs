@@ -12,6 +12,8 @@ pub(super) struct RoundTrip {
     /// Shortest and longest of this and of the former [`EXTREMES_TIME`].
     extremes: [Option<(f64, f64)>; 2],
     turned: Option<Instant>,
+    /// Shortest since it was last taken, of so many.
+    standing: Option<(f64, u32)>,
 }
 
 /// How long the shortest and the longest round trip are remembered at least, twice that at most.
@@ -21,6 +23,8 @@ impl RoundTrip {
     /// Takes a sample.
     pub(super) fn add(&mut self, sample: Duration, now: Instant) {
         let sample = sample.as_secs_f64();
+        let (least, count) = self.standing.unwrap_or((sample, 0));
+        self.standing = Some((least.min(sample), count + 1));
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);
@@ -44,9 +48,19 @@ impl RoundTrip {
         self.smoothed
     }
 
+    /// Mean deviation, seconds.
+    pub(super) fn deviation(&self) -> f64 {
+        self.variation
+    }
+
     /// Four times the mean deviation, seconds: all but rare samples lie within it.
     pub(super) fn spread(&self) -> f64 {
         4.0 * self.variation
+    }
+
+    /// The shortest since this was last taken, seconds; `None` while there are fewer than `samples`.
+    pub(super) fn take_standing(&mut self, samples: u32) -> Option<f64> {
+        self.standing.take_if(|(_, count)| *count >= samples).map(|(least, _)| least)
     }
 
     /// Shortest and longest of the last 10 to 20 s, seconds.

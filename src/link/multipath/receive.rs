@@ -162,12 +162,13 @@ impl Multipath {
         now: Instant,
     ) {
         let (mut lost, mut is_any) = (Vec::new(), false);
+        let left = self.lanes.values().map(|lane| lane.sender.bytes()).sum();
         for report in reports {
             is_any = true;
             let Some(path) = self.paths.get_mut(&report.path) else { continue };
             path.handle_report(&report, path.pair == pair, now, &mut lost);
             if self.selected == Some(path.id) {
-                path.window.adjust(&path.round_trip, under_way, now);
+                path.window.adjust(&mut path.round_trip, under_way, left, now);
             }
         }
         for (name, copy) in lost {

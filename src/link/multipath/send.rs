@@ -408,7 +408,12 @@ impl Multipath {
                 entry.tries = (tries + 1).min(PROBE_TRIES);
             }
             self.send_data(path, &[name], now);
-            let much = if name.lane == EXPRESS { SHOWS_LOSS } else { SHOWS_MUCH_LOSS };
+            let much = match name.lane {
+                EXPRESS => SHOWS_LOSS,
+                lane if !lane.is_multiple_of(2) => SHOWS_MUCH_LOSS,
+                // What is large can wait; it needs the room.
+                _ => 1.0,
+            };
             if tries > 0 || loss.is_some_and(|loss| loss >= much) {
                 let other = self.alternative(path).unwrap_or(path);
                 self.copies.push_back((now + COPY_SPACING, name, other));
@@ -438,11 +443,13 @@ impl Multipath {
         for (lane, state) in &self.lanes {
             for (sequence, entry) in state.sender.iter().filter(|(_, entry)| !entry.is_due) {
                 let Some((copy, at)) = entry.copy else { continue };
-                let due = at + grown(self.probe_time(*lane, copy.path), entry.tries);
-                if due <= now {
-                    overdue.push(Name { lane: *lane, sequence });
+                let time = grown(self.probe_time(*lane, copy.path), entry.tries);
+                if now < at + time {
+                    next = sooner(next, at + time);
+                } else if *lane != EXPRESS && self.will_judge(copy) {
+                    next = sooner(next, now + time);
                 } else {
-                    next = sooner(next, due);
+                    overdue.push(Name { lane: *lane, sequence });
                 }
             }
         }
@@ -450,6 +457,13 @@ impl Multipath {
         for name in overdue {
             self.plan_repeat(name, true);
         }
+    }
+
+    /// Will reports tell what became of a copy? A path that confirms what was sent earlier keeps the
+    /// rest in a queue, which to send it again would only make longer.
+    fn will_judge(&self, copy: Copy) -> bool {
+        let path = self.paths.get(&copy.path).filter(|path| path.state.is_alive());
+        path.is_some_and(|path| !path.is_silent && path.confirmed() < copy.number)
     }
 
     fn probe_time(&self, lane: u8, path: u16) -> Duration {
