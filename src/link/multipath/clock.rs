@@ -1,33 +1,31 @@
 //! How far the peer's clock is behind ours, as far as its frames tell: by the shortest way that one
 //! of them took lately.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long the shortest way counts at least, twice that at most. Clocks drift by less than a
-/// millisecond meanwhile.
-const REMEMBERED: Duration = Duration::from_secs(10);
+use super::recent::Recent;
 
-/// The smallest difference of this and of the former [`REMEMBERED`], µs, wrapping.
-#[derive(Debug, Clone, Default)]
+/// The smallest difference of late, µs, wrapping. Clocks drift by less than a millisecond meanwhile.
+#[derive(Debug, Clone)]
 pub(super) struct PeerClock {
-    least: [Option<u32>; 2],
-    turned: Option<Instant>,
+    least: Recent<u32>,
+}
+
+impl Default for PeerClock {
+    fn default() -> Self {
+        Self { least: Recent::new(lesser) }
+    }
 }
 
 impl PeerClock {
     /// Takes a frame that came at `here` by our clock and left at `there` by the peer's.
     pub(super) fn add(&mut self, here: u32, there: u32, now: Instant) {
-        let behind = here.wrapping_sub(there);
-        if self.turned.is_none_or(|turned| now > turned + REMEMBERED) {
-            self.least = [None, self.least[0]];
-            self.turned = Some(now);
-        }
-        self.least[0] = Some(self.least[0].map_or(behind, |least| lesser(least, behind)));
+        self.least.add(here.wrapping_sub(there), now);
     }
 
     /// Our clock less the peer's, with the shortest way between the two, µs, wrapping.
     pub(super) fn behind(&self) -> Option<u32> {
-        self.least.iter().flatten().copied().reduce(lesser)
+        self.least.get()
     }
 }
 
@@ -37,6 +35,8 @@ fn lesser(a: u32, b: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

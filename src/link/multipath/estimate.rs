@@ -4,20 +4,41 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::recent::Recent;
+
+/// Part of a new difference that counts in the steady deviation, and samples after which that says
+/// something.
+const STEADY_GAIN: f64 = 1.0 / 32.0;
+const STEADY_SAMPLES: u32 = 32;
+
 /// Smoothed round trip (RFC 6298 §2).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct RoundTrip {
     smoothed: Option<f64>,
     variation: f64,
-    /// Shortest and longest of this and of the former [`EXTREMES_TIME`].
-    extremes: [Option<(f64, f64)>; 2],
-    turned: Option<Instant>,
+    /// Shortest and longest of late.
+    extremes: Recent<(f64, f64)>,
+    /// Mean deviation over many samples, of how many, and the least that it was of late.
+    steady: f64,
+    samples: u32,
+    least_steady: Recent<f64>,
     /// Shortest since it was last taken, of so many.
     standing: Option<(f64, u32)>,
 }
 
-/// How long the shortest and the longest round trip are remembered at least, twice that at most.
-const EXTREMES_TIME: Duration = Duration::from_secs(10);
+impl Default for RoundTrip {
+    fn default() -> Self {
+        Self {
+            smoothed: None,
+            variation: 0.0,
+            extremes: Recent::new(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+            steady: 0.0,
+            samples: 0,
+            least_steady: Recent::new(f64::min),
+            standing: None,
+        }
+    }
+}
 
 impl RoundTrip {
     /// Takes a sample.
@@ -25,22 +46,21 @@ impl RoundTrip {
         let sample = sample.as_secs_f64();
         let (least, count) = self.standing.unwrap_or((sample, 0));
         self.standing = Some((least.min(sample), count + 1));
-        match self.smoothed {
-            None => {
-                self.smoothed = Some(sample);
-                self.variation = sample / 2.0;
-            }
-            Some(smoothed) => {
-                self.variation += (f64::abs(smoothed - sample) - self.variation) / 4.0;
-                self.smoothed = Some(smoothed + (sample - smoothed) / 8.0);
-            }
+        self.extremes.add((sample, sample), now);
+        let Some(smoothed) = self.smoothed else {
+            self.smoothed = Some(sample);
+            self.variation = sample / 2.0;
+            return;
+        };
+        let difference = f64::abs(smoothed - sample);
+        self.variation += (difference - self.variation) / 4.0;
+        self.smoothed = Some(smoothed + (sample - smoothed) / 8.0);
+        self.samples = self.samples.saturating_add(1);
+        let gain = STEADY_GAIN.max(1.0 / f64::from(self.samples));
+        self.steady += (difference - self.steady) * gain;
+        if self.samples >= STEADY_SAMPLES {
+            self.least_steady.add(self.steady, now);
         }
-        if self.turned.is_none_or(|turned| now > turned + EXTREMES_TIME) {
-            self.extremes = [None, self.extremes[0]];
-            self.turned = Some(now);
-        }
-        let (least, most) = self.extremes[0].unwrap_or((sample, sample));
-        self.extremes[0] = Some((least.min(sample), most.max(sample)));
     }
 
     /// Smoothed, seconds.
@@ -48,9 +68,10 @@ impl RoundTrip {
         self.smoothed
     }
 
-    /// Mean deviation, seconds.
+    /// Mean deviation, seconds: what the path does by itself, for a queue that comes and goes has
+    /// not done so all the time.
     pub(super) fn deviation(&self) -> f64 {
-        self.variation
+        self.least_steady.get().unwrap_or(self.variation)
     }
 
     /// Four times the mean deviation, seconds: all but rare samples lie within it.
@@ -65,8 +86,7 @@ impl RoundTrip {
 
     /// Shortest and longest of the last 10 to 20 s, seconds.
     pub(super) fn extremes(&self) -> Option<(f64, f64)> {
-        let known = self.extremes.iter().flatten().copied();
-        known.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        self.extremes.get()
     }
 }
 

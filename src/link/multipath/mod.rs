@@ -16,6 +16,7 @@ mod estimate;
 mod lane;
 mod path;
 mod receive;
+mod recent;
 mod seal;
 mod select;
 mod send;

@@ -32,7 +32,7 @@ const LONG: f64 = 0.2;
 const QUEUE_LEAST: f64 = 0.000_5;
 const QUEUE_MOST: f64 = 0.020;
 const QUEUE_PART: f64 = 0.06;
-const QUEUE_DEVIATIONS: f64 = 3.3;
+const QUEUE_DEVIATIONS: f64 = 4.0;
 const QUEUE_DEVIATION_MOST: f64 = 0.026;
 
 /// So few bytes make no queue: what round trips are longer then than the shortest is how the path
