@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from demo.part import Part, PartError
@@ -18,7 +19,7 @@ HOLD = "ip link set lo up multicast on && ip route add 224.0.0.0/4 dev lo && ech
 INSIDE = "ROVER_LINK_DEMO_INSIDE"
 ENTER_USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "--net")
 
-READY_LIMIT = 5.0  # s for a namespace to be ready
+READY_LIMIT = 5.0  # s for a namespace or a device to be ready
 
 
 class Namespaces:
@@ -50,22 +51,37 @@ class Namespaces:
         user = " -U --preserve-credentials" if INSIDE in os.environ else ""
         return f"nsenter -t {self._holders[name].process.pid} -n{user}"
 
-    def ip(self, name: str, arguments: str) -> None:
-        """Runs `ip` inside."""
-        run(*self.enter(name), "ip", *arguments.split())
+    def ip(self, name: str, arguments: str) -> str:
+        """Runs `ip` inside; returns what it says."""
+        return run(*self.enter(name), "ip", *arguments.split())
 
     def join(self, link: str, addresses: dict[str, str]) -> None:
-        """Joins two namespaces by a pair of devices of this name, each with an address."""
+        """Joins two namespaces by a pair of devices of this name, each with an address, and waits until both run."""
         one, other = addresses
         ends = [self.file_of(one), "type", "veth", "peer", "name", link, "netns", self.file_of(other)]
         run("ip", "link", "add", link, "netns", *ends)
         for name, address in addresses.items():
             self.start_device(name, link, address)
+        for name in addresses:
+            self._await_running(name, link)
 
     def start_device(self, name: str, device: str, address: str) -> None:
         """Gives a device its address and sets it up."""
         self.ip(name, f"address add {address}/24 dev {device}")
         self.ip(name, f"link set {device} up")
+
+    def _await_running(self, name: str, device: str) -> None:
+        """Waits for the kernel, which notices a carrier a moment later, on a busy machine half a second.
+
+        Fast DDS takes programs for those of one machine, which share memory, only if they found the same interfaces
+        running when they started. Others send images over loopback by UDP, whose socket buffer is smaller than an image:
+        even what is reliable then waits for seconds.
+        """
+        end = time.monotonic() + READY_LIMIT
+        while "state UP" not in self.ip(name, f"link show {device}"):
+            if time.monotonic() > end:
+                raise PartError(f"{device} of {name} got no carrier within {READY_LIMIT:.0f} s")
+            time.sleep(0.01)
 
     def end(self) -> None:
         """Lets go of them."""
@@ -92,8 +108,9 @@ def why_no_namespaces() -> str:
     return in_user_namespace.stderr.strip()
 
 
-def run(*argv: str) -> None:
-    """Runs a program to its end, which has to be a good one."""
+def run(*argv: str) -> str:
+    """Runs a program to its end, which has to be a good one; returns what it says."""
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise PartError(f"{' '.join(argv)}: {done.stderr.strip()}")
+    return done.stdout
