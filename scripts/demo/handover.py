@@ -51,14 +51,18 @@ class RadioLoss:
         )
 
     def story(self, view: View) -> list[str]:
-        """What both sides saw of it, a line each."""
-        lines = []
+        """What the subscribers saw of it, the ways through ROS on both rovers included, and what the rovers tell of the
+        link alone; a line each."""
+        lines = [f"subscribers on {ROVERS[1]}, from the loss of {RADIO} until {WATCH_TIME:.0f} s after its return:"]
         for topic in TOPICS:
             if topic.rate:
                 silence = max(0.0, view.silence(topic) - 1 / topic.rate)
-                lines.append(f"{topic.name}: longest gap {milliseconds(silence)} ms, {view.lost(topic)} lost")
+                gap = f"longest gap {milliseconds(silence)} ms beyond the period of {milliseconds(1 / topic.rate)} ms"
+                lines.append(f"  {topic.name}: {gap}, {view.lost(topic)} lost")
         for rover in ROVERS:
+            lines.append(f"{rover} tells:")
             for event in view.handovers(rover):
-                what = f"handover {event['id']} {PHASES[event['phase']]}, {event['reason']}"
-                lines.append(f"{rover} tells: {what}: {event['text']}")
+                lines.append(f"  handover {event['id']} {PHASES[event['phase']]}, {event['reason']}: {event['text']}")
+                if event["completed"]:
+                    lines[-1] += f"; nothing received for {milliseconds(event['outage'])} ms, {event['lost']} lost"
         return lines

@@ -88,6 +88,8 @@ class Monitor:
                 "from": message.from_interface,
                 "to": message.to_interface,
                 "preserved": message.session_preserved,
+                "outage": message.outage_duration,
+                "lost": message.messages_lost,
             }
         )
 

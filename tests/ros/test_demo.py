@@ -125,6 +125,17 @@ def test_a_handover_is_shown_by_the_event_that_tells_the_true_reason():
         assert loss.is_shown(view) == expected
 
 
+def test_the_gap_of_the_subscribers_and_that_of_the_link_are_told_apart():
+    event = {"id": 1, "phase": 1, "completed": True, "reason": "interface_down", "text": "gone", "outage": 0.015, "lost": 0}
+    view = run_of()
+    view.watches_silence = True
+    reported_silence(view, 0.5)
+    view.take({"sent": {topic.name: 0 for topic in TOPICS}, "handovers": [event]})
+    story = RadioLoss(stage=None).story(view)
+    assert any("odom: longest gap 480.0 ms beyond the period of 20.0 ms" in line for line in story)
+    assert any("nothing received for 15.0 ms, 0 lost" in line for line in story)
+
+
 def test_a_radio_goes_and_comes_back_in_its_time():
     class Stage:
         def set_radio(self, radio, is_up):
