@@ -7,7 +7,7 @@ use super::estimate::RoundTrip;
 
 /// Bytes at first, so that a camera that moves to another path goes on, and at least.
 const FIRST: f64 = 64.0 * 1024.0;
-const LEAST: f64 = 6.0 * 1024.0;
+const LEAST: f64 = 4.0 * 1024.0;
 
 /// Bytes at most: with what SCTP and the lanes hold of them, a session stays below 4 MiB.
 const MOST: f64 = 512.0 * 1024.0;
@@ -32,7 +32,7 @@ const LONG: f64 = 0.2;
 const QUEUE_LEAST: f64 = 0.000_5;
 const QUEUE_MOST: f64 = 0.020;
 const QUEUE_PART: f64 = 0.06;
-const QUEUE_DEVIATIONS: f64 = 4.0;
+const QUEUE_DEVIATIONS: f64 = 4.5;
 const QUEUE_DEVIATION_MOST: f64 = 0.026;
 
 /// So few bytes make no queue: what round trips are longer then than the shortest is how the path
@@ -62,7 +62,7 @@ const IN_USE: f64 = 0.7;
 /// The pace, as a multiple of what fills the window once per round trip: while the path is being
 /// tried, so that no queue builds up on one that is narrow, and after.
 const FIRST_PACE: f64 = 1.0;
-const PACE: f64 = 1.25;
+const PACE: f64 = 1.1;
 
 /// A datagram may leave so much early, so that a timer of a millisecond is good enough.
 const SLACK: Duration = Duration::from_millis(1);
