@@ -96,6 +96,8 @@ mod tests {
             delivery: None,
             priority: Priority::Normal,
             lifespan: Duration::ZERO,
+            min_period: Duration::ZERO,
+            interfaces: Vec::new(),
             max_message_size: 1000,
             queue: QueueLimits::default(),
             qos: QosOverrides::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::filter::PeerFilter;
+use super::interface::InterfaceKind;
 use super::names::{self, TypeName};
 use super::parse::{EVERYBODY, peer_filter};
 use super::qos::{Durability, History, QosOverrides, Reliability};
@@ -18,6 +19,19 @@ pub const MAX_TOPICS: usize = 2048;
 
 /// Longest lifespan that can be set, s: a day.
 const MAX_LIFESPAN: f64 = 86_400.0;
+
+/// Highest `max_rate` that can be set, Hz.
+const MAX_RATE: f64 = 10_000.0;
+
+/// Kinds of network by name.
+const INTERFACE_KINDS: &[(&str, InterfaceKind)] = &[
+    ("ethernet", InterfaceKind::Ethernet),
+    ("wifi", InterfaceKind::Wifi),
+    ("cellular", InterfaceKind::Cellular),
+    ("satellite", InterfaceKind::Satellite),
+    ("vpn", InterfaceKind::Vpn),
+    ("loopback", InterfaceKind::Loopback),
+];
 
 pub(super) fn topics(reader: &mut Reader<'_>, rover_id: &str, peers: &PeerFilter) -> Vec<Topic> {
     const IDS: &str = "topic_ids";
@@ -96,6 +110,8 @@ fn topic(
             )
             .unwrap_or_default(),
         lifespan: Duration::from_secs_f64(reader.not_negative(&key("lifespan"), 0.0, MAX_LIFESPAN)),
+        min_period: min_period(reader.not_negative(&key("max_rate"), 0.0, MAX_RATE)),
+        interfaces: reader.list(&key("interfaces"), &[], interface_kind),
         max_message_size: size(reader, &key("max_message_size"), DEFAULT_MAX_MESSAGE_SIZE),
         queue: QueueLimits {
             messages: size(reader, &key("queue_messages"), queue.messages),
@@ -140,6 +156,19 @@ fn topic(
         name,
         direction,
     }
+}
+
+/// The period of a rate, zero for zero.
+fn min_period(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
+}
+
+fn interface_kind(text: &str) -> Result<InterfaceKind, Fault> {
+    let found = INTERFACE_KINDS.iter().find(|(name, _)| *name == text);
+    found.map(|(_, kind)| *kind).ok_or_else(|| Fault::NoChoice {
+        found: text.to_owned(),
+        choices: INTERFACE_KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+    })
 }
 
 /// Sizes and counts: at least one, at most what DDS has room for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::filter::PeerFilter;
+use super::interface::InterfaceKind;
 use super::names::TypeName;
 use super::qos::QosOverrides;
 
@@ -29,6 +30,10 @@ pub struct Topic {
     pub priority: Priority,
     /// Older messages are not sent and not delivered; zero for no limit.
     pub lifespan: Duration,
+    /// Messages that come sooner after the one before are not sent; zero for no limit.
+    pub min_period: Duration,
+    /// Kinds of network that messages may cross; empty for all.
+    pub interfaces: Vec<InterfaceKind>,
     /// Larger messages are dropped and counted, bytes of CDR.
     pub max_message_size: u32,
     /// Bounds on what waits, per direction and peer.

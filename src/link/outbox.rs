@@ -14,6 +14,9 @@ use super::route::{OutgoingRoute, RouteId};
 /// Tuned for `/tf_static`, where a large robot has some dozens.
 const MAX_PUBLISHERS: usize = 256;
 
+/// A message may come so much of the period early: publishers are not exact.
+const EARLY: f64 = 0.1;
+
 /// A numbered message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Numbered {
@@ -39,6 +42,10 @@ pub(crate) struct Offered {
     /// By publisher, the one that published last at the end.
     history: VecDeque<(PublisherId, VecDeque<Numbered>)>,
     pub(crate) dropped_oversize: u64,
+    /// Dropped to keep `min_period`.
+    pub(crate) dropped_rate: u64,
+    /// When the next message is due under `min_period`.
+    due: Option<Instant>,
 }
 
 /// All topics of ours, by their number.
@@ -56,6 +63,8 @@ impl Outbox {
             sequence: 0,
             history: VecDeque::new(),
             dropped_oversize: 0,
+            dropped_rate: 0,
+            due: None,
         });
         if offered.route.offer.type_name != route.offer.type_name || route.history == 0 {
             offered.history.clear();
@@ -89,7 +98,7 @@ impl Outbox {
     }
 
     /// Numbers a message and keeps it as far as the topic's history asks for. `None` if the topic
-    /// is not offered, or the message is larger than its limit.
+    /// is not offered, or the message is larger than its limit or comes too soon.
     pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Numbered> {
         let offered = self.topics.get_mut(&message.id)?;
         let (size, limit) = (message.data.len(), offered.route.max_message_size);
@@ -105,6 +114,10 @@ impl Outbox {
             }
             return None;
         }
+        if !offered.is_due(taken) {
+            offered.dropped_rate += 1;
+            return None;
+        }
         offered.sequence += 1;
         let numbered = Numbered { sequence: offered.sequence, data: message.data, taken };
         offered.keep(message.publisher, &numbered);
@@ -113,6 +126,21 @@ impl Outbox {
 }
 
 impl Offered {
+    /// Is it time for a message again? Those that go are as even as those that come allow: the
+    /// period is kept on average, not from one to the next.
+    fn is_due(&mut self, taken: Instant) -> bool {
+        let period = self.route.min_period;
+        if period.is_zero() {
+            return true;
+        }
+        let due = self.due.unwrap_or(taken);
+        if taken + period.mul_f64(EARLY) < due {
+            return false;
+        }
+        self.due = Some((due + period).max(taken));
+        true
+    }
+
     /// The kept samples, oldest first.
     pub(crate) fn history(&self) -> Vec<Numbered> {
         let mut samples: Vec<_> =
@@ -141,7 +169,7 @@ impl Offered {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -151,7 +179,7 @@ mod tests {
     };
     use crate::link::RouteOffer;
 
-    fn route(history: usize) -> OutgoingRoute {
+    pub(crate) fn route(history: usize) -> OutgoingRoute {
         OutgoingRoute {
             offer: RouteOffer {
                 topic: "/map".to_owned(),
@@ -168,6 +196,8 @@ mod tests {
             peers: PeerFilter::All,
             priority: Priority::Normal,
             lifespan: Duration::ZERO,
+            min_period: Duration::ZERO,
+            interfaces: Vec::new(),
             queue: QueueLimits::default(),
             max_message_size: 10,
             history,
@@ -197,6 +227,34 @@ mod tests {
         assert_eq!(kept(&outbox), [(2, Bytes::from("two")), (3, Bytes::from("new"))]);
         outbox.forget(RouteId(1), PublisherId(2));
         assert_eq!(kept(&outbox), [(3, Bytes::from("new"))]);
+    }
+
+    #[test]
+    fn messages_beyond_the_highest_rate_are_left_out_evenly_and_counted() {
+        let mut outbox = Outbox::default();
+        let min_period = Duration::from_millis(50);
+        outbox.offer(RouteId(1), OutgoingRoute { min_period, ..route(0) });
+        let start = Instant::now();
+        let published = (0..300_u32).map(|number| start + Duration::from_secs(number.into()) / 30);
+        let sent: Vec<_> =
+            published.filter(|at| outbox.add(message(1, "x"), *at).is_some()).collect();
+        assert_eq!(sent.len(), 200, "20 of 30 per second");
+        let longest = sent.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest < Some(Duration::from_millis(70)), "{longest:?}");
+        assert_eq!(outbox.get(RouteId(1)).map(|offered| offered.dropped_rate), Some(100));
+    }
+
+    #[test]
+    fn a_slower_topic_is_not_thinned() {
+        let mut outbox = Outbox::default();
+        let min_period = Duration::from_millis(50);
+        outbox.offer(RouteId(1), OutgoingRoute { min_period, ..route(0) });
+        let start = Instant::now();
+        for number in 0..100_u32 {
+            let jitter = Duration::from_millis(u64::from(number % 5));
+            let at = start + number * min_period + jitter;
+            assert!(outbox.add(message(1, "x"), at).is_some(), "message {number}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::lanes::Lane;
 use super::outbox::{Numbered, Offered};
 use super::queue::MessageQueue;
 use super::route::{Refusal, RouteId, RouteOffer};
-use crate::config::{Delivery, Priority};
+use crate::config::{Delivery, InterfaceKind, Priority};
 use crate::wire::{FRAGMENT_PAYLOAD, Fragment, Header};
 
 /// One fragment in so many is of the least urgent topics that wait, so that none starves for ever.
@@ -28,6 +28,7 @@ pub(crate) struct OutgoingTopic {
     pub(crate) offer: RouteOffer,
     priority: Priority,
     lifespan: Duration,
+    interfaces: Vec<InterfaceKind>,
     pub(crate) answer: Answer,
     revision: u32,
     queue: MessageQueue<Numbered>,
@@ -36,12 +37,20 @@ pub(crate) struct OutgoingTopic {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) dropped_expired: u64,
+    /// Dropped because the queue was full while the topic might not use the path in use.
+    pub(crate) dropped_interface: u64,
 }
 
 impl OutgoingTopic {
     /// Messages that had to go because the queue was full.
     pub(crate) fn dropped(&self) -> u64 {
-        self.queue.dropped()
+        self.queue.dropped() - self.dropped_interface
+    }
+
+    /// May it use an interface of this kind?
+    fn may_use(&self, interface: Option<InterfaceKind>) -> bool {
+        self.interfaces.is_empty()
+            || interface.is_some_and(|interface| self.interfaces.contains(&interface))
     }
 
     /// Complete messages that wait, bytes.
@@ -50,10 +59,10 @@ impl OutgoingTopic {
         self.queue.bytes() + current
     }
 
-    /// Is there something that may go?
-    fn is_ready(&self) -> bool {
+    /// Is there something that may go by this interface?
+    fn is_ready(&self, interface: Option<InterfaceKind>) -> bool {
         let waits = self.current.is_some() || !self.queue.is_empty();
-        waits && self.answer == Answer::Accepted
+        waits && self.answer == Answer::Accepted && self.may_use(interface)
     }
 
     /// Drops what is older than the topic allows, partly sent or not.
@@ -77,6 +86,8 @@ pub(crate) struct Outgoing {
     topics: BTreeMap<RouteId, OutgoingTopic>,
     /// Those that are ready, so that the many that are not cost nothing.
     ready: BTreeSet<(Priority, RouteId)>,
+    /// Kind of the interface by which data leaves.
+    interface: Option<InterfaceKind>,
     /// The topic that sent last: the next one in number comes first.
     last: Option<RouteId>,
     /// Fragments sent.
@@ -96,6 +107,7 @@ impl Outgoing {
             self.ready.remove(&(topic.priority, id));
             topic.priority = route.priority;
             topic.lifespan = route.lifespan;
+            topic.interfaces.clone_from(&route.interfaces);
             topic.revision = offered.revision;
             topic.answer = Answer::Awaited;
             return;
@@ -105,6 +117,7 @@ impl Outgoing {
             offer: route.offer.clone(),
             priority: route.priority,
             lifespan: route.lifespan,
+            interfaces: route.interfaces.clone(),
             answer: Answer::Awaited,
             revision: offered.revision,
             queue: MessageQueue::new(route.offer.delivery, route.queue),
@@ -112,6 +125,7 @@ impl Outgoing {
             messages: 0,
             bytes: 0,
             dropped_expired: 0,
+            dropped_interface: 0,
         };
         self.topics.insert(id, topic);
     }
@@ -159,8 +173,21 @@ impl Outgoing {
         if let Some(topic) = self.topics.get_mut(&id)
             && !matches!(topic.answer, Answer::Refused(_))
         {
+            let dropped = topic.queue.dropped();
             topic.queue.push(message);
+            if !topic.may_use(self.interface) {
+                topic.dropped_interface += topic.queue.dropped() - dropped;
+            }
             self.update_ready(id);
+        }
+    }
+
+    /// Data leaves by an interface of this kind from now on: topics that may not use it wait.
+    pub(crate) fn set_interface(&mut self, interface: Option<InterfaceKind>) {
+        if self.interface != interface {
+            self.interface = interface;
+            let ids: Vec<_> = self.topics.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.update_ready(id));
         }
     }
 
@@ -168,7 +195,7 @@ impl Outgoing {
     fn update_ready(&mut self, id: RouteId) {
         let Some(topic) = self.topics.get(&id) else { return };
         let entry = (topic.priority, id);
-        if topic.is_ready() {
+        if topic.is_ready(self.interface) {
             self.ready.insert(entry);
         } else {
             self.ready.remove(&entry);
@@ -232,7 +259,7 @@ impl Outgoing {
                 && !topic.lifespan.is_zero()
             {
                 topic.expire(now);
-                if !topic.is_ready() {
+                if !topic.is_ready(self.interface) {
                     emptied.push(*id);
                 }
             }
@@ -257,5 +284,67 @@ impl Outgoing {
     /// Bytes that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.topics.values().map(OutgoingTopic::waiting).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::outbox::{Outbox, tests::route};
+    use super::super::route::OutgoingRoute;
+    use super::*;
+
+    const ID: RouteId = RouteId(1);
+
+    fn accepted(route: OutgoingRoute) -> Outgoing {
+        let (mut outbox, mut outgoing) = (Outbox::default(), Outgoing::default());
+        let offered = outbox.offer(ID, route);
+        outgoing.offer(ID, offered);
+        outgoing.accept(ID, offered.revision, Vec::new());
+        outgoing
+    }
+
+    fn push(outgoing: &mut Outgoing, sequence: u64) {
+        let data = Bytes::from_static(b"x");
+        outgoing.push(ID, Numbered { sequence, data, taken: Instant::now() });
+    }
+
+    fn next(outgoing: &mut Outgoing) -> Option<u64> {
+        let (_, encoded) = outgoing.next_fragment(Lane::Normal, 0, |_| 0, Instant::now())?;
+        Fragment::decode(&encoded).ok().map(|fragment| fragment.header.sequence)
+    }
+
+    #[test]
+    fn a_topic_waits_while_data_leaves_by_a_kind_of_network_that_it_may_not_use() {
+        let mut limited = route(0);
+        limited.interfaces = vec![InterfaceKind::Wifi];
+        limited.queue.messages = 2;
+        let mut outgoing = accepted(limited);
+        outgoing.set_interface(Some(InterfaceKind::Cellular));
+        for sequence in 1..=5 {
+            push(&mut outgoing, sequence);
+        }
+        assert_eq!(next(&mut outgoing), None);
+        let counts = |outgoing: &Outgoing| {
+            outgoing.topics().map(|(_, of)| (of.dropped_interface, of.dropped())).next()
+        };
+        assert_eq!(counts(&outgoing), Some((3, 0)));
+        outgoing.set_interface(Some(InterfaceKind::Wifi));
+        assert_eq!((next(&mut outgoing), next(&mut outgoing)), (Some(4), Some(5)));
+        for sequence in 6..=8 {
+            push(&mut outgoing, sequence);
+        }
+        assert_eq!(counts(&outgoing), Some((3, 1)), "that one for want of room alone");
+    }
+
+    #[test]
+    fn a_topic_that_is_not_limited_uses_any_network() {
+        let mut outgoing = accepted(route(0));
+        for (sequence, interface) in [(1, None), (2, Some(InterfaceKind::Satellite))] {
+            outgoing.set_interface(interface);
+            push(&mut outgoing, sequence);
+            assert_eq!(next(&mut outgoing), Some(sequence));
+        }
     }
 }

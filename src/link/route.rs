@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Delivery, PeerFilter, Priority, QosProfile, QueueLimits, TypeName};
+use crate::config::{
+    Delivery, InterfaceKind, PeerFilter, Priority, QosProfile, QueueLimits, TypeName,
+};
 
 /// Number of a topic at its sender; unique for the life of the sending node, the same for each
 /// peer. It is the route id on the wire.
@@ -39,6 +41,10 @@ pub struct OutgoingRoute {
     pub priority: Priority,
     /// Older messages are not sent and not delivered; zero for no limit.
     pub lifespan: Duration,
+    /// Messages that come sooner after the one before are not sent; zero for no limit.
+    pub min_period: Duration,
+    /// Kinds of network that messages may cross; empty for all.
+    pub interfaces: Vec<InterfaceKind>,
     /// Bounds on what waits for each peer.
     pub queue: QueueLimits,
     /// Larger messages are dropped and counted, bytes.

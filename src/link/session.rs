@@ -159,6 +159,7 @@ impl Session {
 
     /// Hands the next fragment of each lane to SCTP; `false` if there is none or no room for any.
     fn write_next(&mut self, epoch: u32, now: Instant) -> bool {
+        self.outgoing.set_interface(self.lanes.multipath().selected_kind());
         if !self.outgoing.is_any_ready() && self.stalled.iter().all(Option::is_none) {
             return false;
         }

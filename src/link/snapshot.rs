@@ -206,4 +206,8 @@ pub struct RouteSnapshot {
     pub dropped_queue: u64,
     /// Dropped because larger than the limit.
     pub dropped_oversize: u64,
+    /// Dropped to keep the topic's highest rate.
+    pub dropped_rate: u64,
+    /// Dropped because a queue was full while no interface that the topic may use was there.
+    pub dropped_interface: u64,
 }

@@ -36,7 +36,8 @@ impl Tally {
         self.handovers += multipath.handovers();
         for (_, topic) in session.outgoing.topics() {
             self.messages_sent += topic.messages;
-            self.messages_dropped += topic.dropped() + topic.dropped_expired;
+            self.messages_dropped +=
+                topic.dropped() + topic.dropped_expired + topic.dropped_interface;
         }
         for (_, topic) in session.incoming.topics() {
             self.messages_received += topic.messages;
@@ -70,6 +71,8 @@ fn sent(outgoing: &Outgoing, outbox: &Outbox) -> impl Iterator<Item = RouteSnaps
             dropped_expired: topic.dropped_expired,
             dropped_queue: topic.dropped(),
             dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
+            dropped_rate: outbox.get(id).map_or(0, |offered| offered.dropped_rate),
+            dropped_interface: topic.dropped_interface,
         }
     })
 }
@@ -92,6 +95,8 @@ fn received(incoming: &Incoming) -> impl Iterator<Item = RouteSnapshot> {
             dropped_expired: topic.dropped_expired,
             dropped_queue: topic.dropped_queue,
             dropped_oversize: topic.dropped_oversize,
+            dropped_rate: 0,
+            dropped_interface: 0,
         }
     })
 }

@@ -243,6 +243,8 @@ impl SentTopic {
             peers: self.config.peers.clone(),
             priority: self.config.priority,
             lifespan: self.config.lifespan,
+            min_period: self.config.min_period,
+            interfaces: self.config.interfaces.clone(),
             queue: self.config.queue,
             max_message_size: self.config.max_message_size,
             history: qos::kept_for_late_joiners(offer.qos),

@@ -26,6 +26,8 @@ pub(crate) fn reliable(topic: &str) -> OutgoingRoute {
         peers: PeerFilter::All,
         priority: Priority::Normal,
         lifespan: Duration::ZERO,
+        min_period: Duration::ZERO,
+        interfaces: Vec::new(),
         queue: QueueLimits::default(),
         max_message_size: 1 << 20,
         history: 0,

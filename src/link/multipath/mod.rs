@@ -41,7 +41,7 @@ use super::output::Transmit;
 use super::report::{Handover, HandoverReason};
 use super::snapshot::CandidateKind;
 use super::transport::Pair;
-use crate::config::HandoverSettings;
+use crate::config::{HandoverSettings, InterfaceKind};
 
 /// Paths of a session: 16 remote candidates on 4 local addresses. A peer that sends from ever new
 /// addresses gets no more.
@@ -453,6 +453,11 @@ impl Multipath {
         path.bytes_sent += contents.len() as u64;
         let (source, destination) = path.pair;
         self.out.push_back(Ready::Transmit(Transmit { source, destination, contents }));
+    }
+
+    /// Kind of the interface by which data leaves.
+    pub(super) fn selected_kind(&self) -> Option<InterfaceKind> {
+        self.selected_path().map(|path| path.interface.kind)
     }
 
     /// The path by which data leaves.

@@ -88,7 +88,9 @@ pub(super) fn topics(rover_id: &str, statistics: &[TopicStatistics]) -> Diagnost
         ("messages".to_owned(), sum(|topic| topic.messages).to_string()),
         ("dropped_queue".to_owned(), sum(|topic| topic.dropped_queue).to_string()),
         ("dropped_expired".to_owned(), sum(|topic| topic.dropped_expired).to_string()),
+        ("dropped_rate".to_owned(), sum(|topic| topic.dropped_rate).to_string()),
         ("dropped_oversize".to_owned(), sum(|topic| topic.dropped_oversize).to_string()),
+        ("dropped_interface".to_owned(), sum(|topic| topic.dropped_interface).to_string()),
     ];
     values.extend(troubled.iter().take(MAX_NAMED).map(|topic| {
         let way =

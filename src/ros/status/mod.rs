@@ -310,6 +310,8 @@ pub(super) mod tests {
             dropped_expired: 0,
             dropped_queue: 0,
             dropped_oversize: 0,
+            dropped_rate: 0,
+            dropped_interface: 0,
         }
     }
 
