@@ -27,6 +27,9 @@ const LONGEST_PLAYED: Duration = Duration::from_secs(1_000);
 /// whether the targets hold, `--example simulate -- … --seeds 200 --check` tells.
 const SLACK: f64 = 1.5;
 
+/// What is left to `--example simulate` because it takes long and shows little that others do not.
+const LEFT_OUT: &[&str] = &["-burst", "-reorder", "load-fall-1s"];
+
 /// What is known to be missed: scenarios that begin so, the metric, and the reason.
 const MISSED: &[(&str, Metric, &str)] = &[
     (
@@ -39,6 +42,9 @@ const MISSED: &[(&str, Metric, &str)] = &[
         Metric::LatencyP99,
         "a repair that is lost too takes longer than 4 RTT of the fast path",
     ),
+    ("load-wifi", Metric::GoodputRatio, "1000 of 1158 bytes are payload: 86 % would be all"),
+    ("load-lte", Metric::GoodputRatio, "the same, and 1 % loss"),
+    ("load-fall", Metric::LatencyP99, "a datagram takes 2 ms then, and a few are in the queue"),
 ];
 
 /// Plays scenarios, and fails with all targets that they miss.
@@ -58,8 +64,13 @@ fn play(names: &[&str]) {
                 row.name.starts_with(scenario) && row.metric == *metric
             };
             let is_met = row.target.is_none_or(|target| {
-                let slack = if row.unit == "s" { SLACK } else { 1.0 };
-                row.value.is_some_and(|value| row.metric.is_met(value, target * slack))
+                let slack = match row.unit {
+                    "s" => SLACK,
+                    _ if row.metric == Metric::GoodputRatio => SLACK.recip(),
+                    _ => 1.0,
+                };
+                let loose = target * slack;
+                row.value.is_some_and(|value| row.metric.is_met(value, loose))
             });
             if !is_met && !MISSED.iter().any(|miss| is_known(&miss)) {
                 missed.push(format!("{row:?}"));
@@ -101,6 +112,12 @@ scenarios! {
     a_radio_that_pauses_is_not_left: "c1";
     loss_is_repaired_in_time:
         "repair-always-10", "repair-always-60", "repair-suspect-10", "repair-suspect-60";
+    bulk_fills_a_fast_link_and_delays_nothing_urgent: "load-wifi";
+    bulk_fills_a_slow_link_and_delays_nothing_urgent: "load-lte", "load-fringe";
+    bulk_fills_a_very_long_link: "load-satellite";
+    a_rate_that_falls_is_followed: "load-fall-3s";
+    a_huge_message_delays_nothing_urgent: "load-huge";
+    nothing_arrives_older_than_its_lifespan: "load-outage";
     heavy_and_bursty_loss_is_repaired_in_time:
         "repair-5pc-10", "repair-5pc-60", "repair-burst-10", "repair-burst-60";
 }
@@ -113,7 +130,8 @@ fn every_scenario_with_a_target_is_played_unless_it_takes_too_long() {
             let scenario = Scenario::read(&path).unwrap();
             let targets = &scenario.targets;
             let has_target = !targets.run.is_empty() || !targets.classes.is_empty();
-            let is_to_be_played = has_target && scenario.duration <= LONGEST_PLAYED;
+            let is_left_out = LEFT_OUT.iter().any(|end| scenario.name.ends_with(end));
+            let is_to_be_played = has_target && scenario.duration <= LONGEST_PLAYED && !is_left_out;
             assert_eq!(PLAYED.contains(&&*scenario.name), is_to_be_played, "{}", scenario.name);
         }
     }
