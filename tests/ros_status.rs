@@ -134,6 +134,8 @@ fn snapshot(seconds: f64) -> Snapshot {
         dropped_expired: 5,
         dropped_queue: 2,
         dropped_oversize: 0,
+        dropped_rate: 0,
+        dropped_interface: 0,
     };
     let peer = PeerSnapshot {
         peer: "rover_b".to_owned(),
@@ -149,6 +151,9 @@ fn snapshot(seconds: f64) -> Snapshot {
         messages_dropped: 3,
         datagrams_sent: 10,
         datagrams_repaired: 6,
+        duplicates_received: 0,
+        frames_rejected: 0,
+        datagrams_refused: 0,
         bytes_first: 1000,
         bytes_duplicated: 7,
         handovers: 8,

@@ -4,7 +4,7 @@
 use super::filter::{NameGlob, PeerFilter};
 use super::names::is_absolute_name;
 use super::qos::QosOverrides;
-use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, QueueLimits, Topic};
+use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, QueueLimits, Topic};
 use super::{Config, TypeName};
 
 /// What admits peers' topics: entries of `topics` that receive, and the globs of `accept`.
@@ -23,8 +23,6 @@ pub struct Admitted<'a> {
     pub topic: Option<usize>,
     /// The type that the entry asks for.
     pub type_name: Option<&'a TypeName>,
-    /// How messages cross, where the entry says so.
-    pub delivery: Option<Delivery>,
     /// Larger messages are dropped and counted, bytes of CDR.
     pub max_message_size: u32,
     /// Bounds on what waits to be published.
@@ -61,7 +59,6 @@ impl Admission {
             return Some(Admitted {
                 topic: Some(*index),
                 type_name: topic.type_name.as_ref(),
-                delivery: topic.delivery,
                 max_message_size: topic.max_message_size,
                 queue: topic.queue,
                 qos: topic.qos,
@@ -70,7 +67,6 @@ impl Admission {
         self.accept.iter().any(|glob| glob.matches(peer, name)).then(|| Admitted {
             topic: None,
             type_name: None,
-            delivery: None,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             queue: QueueLimits::default(),
             qos: QosOverrides::default(),

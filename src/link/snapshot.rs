@@ -71,6 +71,12 @@ pub struct PeerSnapshot {
     pub datagrams_sent: u64,
     /// Datagrams that were sent again because they were not acknowledged.
     pub datagrams_repaired: u64,
+    /// Copies of datagrams that came after the first.
+    pub duplicates_received: u64,
+    /// Link frames that were not the peer's, or not new.
+    pub frames_rejected: u64,
+    /// Datagrams that were not sent because too many were unacknowledged.
+    pub datagrams_refused: u64,
     /// Bytes of datagrams on their first way.
     pub bytes_first: u64,
     /// Bytes of datagrams sent again or twice.

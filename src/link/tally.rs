@@ -16,6 +16,9 @@ pub(super) struct Tally {
     pub(super) messages_dropped: u64,
     pub(super) datagrams_sent: u64,
     pub(super) datagrams_repaired: u64,
+    pub(super) duplicates_received: u64,
+    pub(super) frames_rejected: u64,
+    pub(super) datagrams_refused: u64,
     pub(super) bytes_first: u64,
     pub(super) bytes_duplicated: u64,
     pub(super) handovers: u32,
@@ -31,6 +34,9 @@ impl Tally {
         let counters = multipath.counters();
         self.datagrams_sent += counters.datagrams;
         self.datagrams_repaired += counters.repaired;
+        self.duplicates_received += counters.duplicates_received;
+        self.frames_rejected += counters.rejected;
+        self.datagrams_refused += counters.refused;
         self.bytes_first += counters.bytes_first;
         self.bytes_duplicated += counters.bytes_duplicated;
         self.handovers += multipath.handovers();

@@ -53,6 +53,10 @@ pub(super) fn peer(
         ("messages_received", peer.messages_received.to_string()),
         ("messages_dropped", peer.messages_dropped.to_string()),
         ("buffered_bytes", peer.buffered_bytes.to_string()),
+        ("datagrams_repaired", peer.datagrams_repaired.to_string()),
+        ("duplicates_received", peer.duplicates_received.to_string()),
+        ("frames_rejected", peer.frames_rejected.to_string()),
+        ("datagrams_refused", peer.datagrams_refused.to_string()),
         ("handovers", peer.handovers.to_string()),
         ("routes_open", peer.routes.iter().filter(|route| route.open).count().to_string()),
     ];
