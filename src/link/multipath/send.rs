@@ -126,7 +126,8 @@ impl Multipath {
         match self.alternative(path) {
             Some(other) => {
                 self.counters.bytes_duplicated += length;
-                self.send_data(other, &[name], now);
+                let carried = self.with_earlier(name, other);
+                self.send_data(other, &carried, now);
                 // The copy on the selected path tells sooner what became of it.
                 self.note_copy(name, path, now);
             }
