@@ -190,6 +190,33 @@ fn topics_cross_and_go_on_without_the_signaling_server_and_a_third_rover_joins_l
 }
 
 #[test]
+fn messages_of_all_lengths_cross_both_ways_at_once() {
+    // Datagrams of one length and of others, one and many at a time.
+    let message = |number: u32| vec![number as u8; 1 + (number as usize * 1_117) % 30_000];
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let rovers = [("a", "b"), ("b", "a")].map(|(id, peer)| {
+        let rover = Rover::start(id, &server.url, folder.path());
+        rover.offer(0);
+        thread::spawn(move || {
+            rover.wait_open(peer);
+            for number in 0..500 {
+                rover.send(0, message(number));
+            }
+            (rover.messages(500), rover)
+        })
+    });
+    for (messages, rover) in rovers.map(|rover| rover.join().unwrap()) {
+        assert_eq!(messages.len(), 500);
+        for (number, received) in (0..).zip(messages) {
+            assert!(received.data == message(number), "{number}");
+        }
+        rover.driver.stop();
+    }
+    server.stop();
+}
+
+#[test]
 fn a_driver_without_a_signaling_server_says_so_and_stops() {
     let folder = tempfile::tempdir().unwrap();
     let rover = Rover::start("a", "ws://127.0.0.1:1", folder.path());

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{self, MissedTickBehavior};
 use uuid::Uuid;
 
+use super::batch::Datagram;
 use super::changes::Changes;
 use super::exchange::DriverEnd;
 use super::identity::{IdentityError, load_or_create};
@@ -36,9 +37,6 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often the state of the link is shown to the application.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Room for a datagram, bytes: the largest that UDP can carry.
-const DATAGRAM_BUFFER: usize = 65_536;
 
 /// How long the driver may take to end.
 const STOP_TIME: Duration = Duration::from_secs(1);
@@ -184,17 +182,21 @@ impl Driver {
         for ticks in [&mut addresses, &mut snapshots] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let mut buffer = vec![0; DATAGRAM_BUFFER];
         loop {
             let wake = self.put_out();
+            // The answers to datagrams that came together go together too: that keeps nothing waiting
+            // for long, and gets all of them done sooner.
+            if !self.sockets.has_more() {
+                self.sockets.flush();
+            }
             if self.sockets.take_doubt() && self.looked_at.elapsed() > DOUBT_PAUSE {
                 self.look_at_addresses();
                 continue;
             }
             tokio::select! {
                 _ = &mut stopped => break,
-                (length, local, remote) = self.sockets.receive(&mut buffer) => {
-                    self.fleet.handle_datagram(local, remote, &buffer[..length], Instant::now());
+                Datagram { local, remote, contents } = self.sockets.receive() => {
+                    self.fleet.handle_datagram(local, remote, contents, Instant::now());
                 }
                 () = self.application.wait() => self.take_from_application(),
                 Some(event) = events.recv() => self.handle_signaling(event),
@@ -206,6 +208,7 @@ impl Driver {
         }
         self.fleet.close(Instant::now());
         self.put_out();
+        self.sockets.flush();
     }
 
     /// Puts out what the core has ready; returns when it wants to be called again.

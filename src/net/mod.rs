@@ -1,5 +1,6 @@
 //! Sockets and the driver. This room moves bytes and time; it never decides about quality.
 
+mod batch;
 mod changes;
 mod driver;
 mod exchange;

@@ -6,10 +6,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
+use quinn_udp::UdpSocketState;
+use rustix::net::sockopt::{ip_mtu_discover, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::ReadBuf;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::task::consume_budget;
 
+use super::batch::{Datagram, Incoming, Outgoing};
 use crate::config::InterfaceKind;
 use crate::link::{NetworkInterface, Transmit};
 
@@ -21,14 +25,17 @@ const SOCKET_BUFFER: usize = 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Sockets {
     sockets: BTreeMap<SocketAddr, Bound>,
-    /// The address whose socket gave the last datagram: the next one is asked first.
-    last: Option<SocketAddr>,
+    outgoing: Outgoing,
+    incoming: Incoming,
     /// Did the kernel refuse a datagram as if an interface had gone?
     is_doubtful: bool,
 }
 
 struct Bound {
     socket: UdpSocket,
+    state: UdpSocketState,
+    /// Datagrams that the kernel takes in one call.
+    together: usize,
     interface: NetworkInterface,
     /// Datagrams that the kernel did not take.
     not_taken: u64,
@@ -48,6 +55,47 @@ impl Bound {
         if let Err(error) = SockRef::from(&self.socket).bind_device(device) {
             log::warn!("datagrams may leave by another interface than {name}: {error}");
         }
+    }
+
+    /// Sends datagrams, together if there are several. Returns whether the kernel refused one as if
+    /// an interface had gone.
+    fn send(&mut self, (local, remote): (SocketAddr, SocketAddr), outgoing: &Outgoing) -> bool {
+        let is_several = outgoing.is_several();
+        if is_several && self.send_together(&outgoing.together(remote)).is_ok() {
+            return false;
+        }
+        // One by one then: the kernel took none of them together, and says to each why.
+        let (mut is_taken, mut is_doubtful) = (false, false);
+        for datagram in outgoing.datagrams() {
+            let Err(error) = self.socket.try_send_to(datagram, remote) else {
+                is_taken = true;
+                continue;
+            };
+            self.not_taken += 1;
+            is_doubtful |= matches!(
+                error.kind(),
+                io::ErrorKind::NetworkDown
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::AddrNotAvailable
+            );
+            // The first one, and then ever more seldom.
+            if self.not_taken.is_power_of_two() {
+                let count = self.not_taken;
+                log::debug!(
+                    "datagram not sent: local={local} remote={remote} so_far={count}: {error}"
+                );
+            }
+        }
+        // What fails either way says nothing about sending together.
+        if is_several && is_taken {
+            self.together = self.state.max_gso_segments();
+        }
+        is_doubtful
+    }
+
+    fn send_together(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+        let send = || self.state.try_send((&self.socket).into(), transmit);
+        self.socket.try_io(Interest::WRITABLE, send)
     }
 }
 
@@ -77,10 +125,12 @@ impl Sockets {
             }
             let name = &interface.name;
             match bind(*ip, name) {
-                Ok((address, socket)) => {
+                Ok((address, socket, state)) => {
                     log::info!("address in use: interface={name} address={address}");
                     let interface = interface.clone();
-                    let bound = Bound { socket, interface, not_taken: 0, is_tied: false };
+                    let together = state.max_gso_segments();
+                    let bound =
+                        Bound { socket, state, together, interface, not_taken: 0, is_tied: false };
                     self.sockets.insert(address, bound);
                 }
                 // The kernel still sees whether anybody else has it (RFC 4862 §5.4), and tells
@@ -122,54 +172,57 @@ impl Sockets {
         std::mem::take(&mut self.is_doubtful)
     }
 
-    /// Sends a datagram. One that the kernel does not take now is lost, as it may be anywhere on
-    /// its way.
+    /// Sends a datagram, at [`Sockets::flush`] at the latest: it may go together with others.
     pub(super) fn send(&mut self, transmit: &Transmit) {
-        let Some(bound) = self.sockets.get_mut(&transmit.source) else { return };
-        if let Err(error) = bound.socket.try_send_to(&transmit.contents, transmit.destination) {
-            bound.not_taken += 1;
-            self.is_doubtful |= matches!(
-                error.kind(),
-                io::ErrorKind::NetworkDown
-                    | io::ErrorKind::NetworkUnreachable
-                    | io::ErrorKind::AddrNotAvailable
-            );
-            // The first one, and then ever more seldom.
-            if bound.not_taken.is_power_of_two() {
-                let (local, remote) = (transmit.source, transmit.destination);
-                let count = bound.not_taken;
-                log::debug!(
-                    "datagram not sent: local={local} remote={remote} so_far={count}: {error}"
-                );
-            }
+        let limit = self.sockets.get(&transmit.source).map_or(1, |bound| bound.together);
+        if !self.outgoing.add(transmit, limit) {
+            self.flush();
+            self.outgoing.add(transmit, limit);
         }
     }
 
-    /// The next datagram of any socket: its length, and the local and the remote address.
-    pub(super) async fn receive(&mut self, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
-        poll_fn(|context| self.poll_receive(context, buffer)).await
+    /// Sends what has not gone yet. What the kernel does not take now is lost, as it may be anywhere
+    /// on its way.
+    pub(super) fn flush(&mut self) {
+        if let Some(pair) = self.outgoing.pair()
+            && let Some(bound) = self.sockets.get_mut(&pair.0)
+        {
+            self.is_doubtful |= bound.send(pair, &self.outgoing);
+        }
+        self.outgoing.clear();
     }
 
-    fn poll_receive(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<(usize, SocketAddr, SocketAddr)> {
-        // The sockets take turns, so that a flooded one does not silence the others.
-        let last = self.last;
-        let after = self.sockets.iter().filter(|(address, _)| Some(**address) > last);
-        let rest = self.sockets.iter().filter(|(address, _)| Some(**address) <= last);
-        for (local, bound) in after.chain(rest) {
-            // An error here is the echo of an earlier datagram that could not be delivered.
-            loop {
-                let mut read = ReadBuf::new(buffer);
-                match bound.socket.poll_recv_from(context, &mut read) {
-                    Poll::Ready(Ok(remote)) => {
-                        self.last = Some(*local);
-                        return Poll::Ready((read.filled().len(), *local, remote));
-                    }
-                    Poll::Ready(Err(error)) => log::trace!("socket: local={local}: {error}"),
-                    Poll::Pending => break,
+    /// Has more come together with what was received last? Then the next datagram is there at once.
+    pub(super) fn has_more(&self) -> bool {
+        self.incoming.has_more()
+    }
+
+    /// The next datagram of any socket.
+    pub(super) async fn receive(&mut self) -> Datagram<'_> {
+        // However many came together, the reactor looks at the other sockets and at the clock as
+        // often as if each had come alone.
+        consume_budget().await;
+        while !self.incoming.has_more() {
+            poll_fn(|context| self.poll_receive(context)).await;
+        }
+        self.incoming.take()
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // The sockets take turns, so that a flooded one does not silence the others: the one after
+        // that which gave the last datagram is asked first.
+        let last = self.incoming.local();
+        let after = self.sockets.iter().filter(|(address, _)| **address > last);
+        let rest = self.sockets.iter().filter(|(address, _)| **address <= last);
+        for (local, Bound { socket, state, .. }) in after.chain(rest) {
+            while let Poll::Ready(ready) = socket.poll_recv_ready(context) {
+                let receive = || self.incoming.receive(*local, socket.into(), state);
+                match ready.and_then(|()| socket.try_io(Interest::READABLE, receive)) {
+                    Ok(()) => return Poll::Ready(()),
+                    // There was nothing after all.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // The echo of an earlier datagram that could not be delivered.
+                    Err(error) => log::trace!("socket: local={local}: {error}"),
                 }
             }
         }
@@ -177,7 +230,7 @@ impl Sockets {
     }
 }
 
-fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
+fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket, UdpSocketState)> {
     let wanted = SocketAddr::new(ip, 0);
     let socket = Socket::new(Domain::for_address(wanted), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -190,14 +243,129 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket)> {
         }
     }
     socket.bind(&wanted.into())?;
+    // The state forbids the kernel to fragment, which it has to do on links that carry less than
+    // our datagrams have. With IPv6 there are none (RFC 8200, section 5).
+    let mtu_discover = ip_mtu_discover(&socket)?;
+    let state = UdpSocketState::new((&socket).into())?;
+    set_ip_mtu_discover(&socket, mtu_discover)?;
     let socket = UdpSocket::from_std(socket.into())?;
-    Ok((socket.local_addr()?, socket))
+    Ok((socket.local_addr()?, socket, state))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::super::namespace::{ip, run_inside};
     use super::*;
+
+    /// Far beyond what a datagram takes on a machine that has other things to do.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Runs of one length, with others between them that are shorter or longer.
+    const LENGTHS: [&[usize]; 3] =
+        [&[1200; 130], &[1200, 1200, 40, 1200, 1201, 1200, 1, 1, 2, 1], &[9000; 16]];
+
+    fn interface(name: &str, kind: InterfaceKind) -> NetworkInterface {
+        NetworkInterface {
+            name: name.to_owned(),
+            kind,
+            metered: false,
+            carrier: true,
+            signal_strength: None,
+        }
+    }
+
+    /// One socket; none where the machine has no such address.
+    async fn bound_to(ip: IpAddr) -> Option<(Sockets, SocketAddr)> {
+        let mut sockets = Sockets::default();
+        sockets.update(&BTreeMap::from([(ip, interface("lo", InterfaceKind::Loopback))]));
+        let address = *sockets.sockets.keys().next()?;
+        sockets.sockets[&address].socket.writable().await.unwrap();
+        Some((sockets, address))
+    }
+
+    async fn cross(
+        (from, source): (&mut Sockets, SocketAddr),
+        (to, destination): (&mut Sockets, SocketAddr),
+    ) {
+        for lengths in LENGTHS {
+            let contents = |number: usize, length| vec![number as u8; length];
+            let mut expected = lengths.iter().enumerate();
+            // As much as the kernel holds for a socket.
+            for some in lengths.chunks(70) {
+                for (number, length) in expected.clone().take(some.len()) {
+                    let contents = contents(number, *length);
+                    from.send(&Transmit { source, destination, contents });
+                }
+                from.flush();
+                assert_eq!(from.sockets[&source].not_taken, 0);
+                for (number, length) in expected.by_ref().take(some.len()) {
+                    let arrival = timeout(PATIENCE, to.receive());
+                    let datagram = arrival.await.expect("a machine loses nothing to itself");
+                    assert_eq!((datagram.local, datagram.remote), (destination, source));
+                    assert!(datagram.contents == contents(number, *length), "{number}: {length}");
+                }
+            }
+        }
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn datagrams_arrive_whole_and_in_order_whether_they_go_together_or_not() {
+        run(async {
+            for ip in [IpAddr::from([127, 0, 0, 1]), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+                let (Some((mut a, at_a)), Some((mut b, at_b))) =
+                    (bound_to(ip).await, bound_to(ip).await)
+                else {
+                    println!("not tested, for there is no {ip}");
+                    continue;
+                };
+                b.sockets.get_mut(&at_b).unwrap().together = 1;
+                cross((&mut a, at_a), (&mut b, at_b)).await;
+                cross((&mut b, at_b), (&mut a, at_a)).await;
+            }
+        });
+    }
+
+    #[test]
+    fn datagrams_that_the_kernel_does_not_take_together_go_one_by_one() {
+        run_inside(|| {
+            // It sends nothing together that has to be fragmented.
+            ip("link set lo mtu 1000 up");
+            run(async {
+                let ip = IpAddr::from([127, 0, 0, 1]);
+                let (mut a, at_a) = bound_to(ip).await.unwrap();
+                let (mut b, at_b) = bound_to(ip).await.unwrap();
+                cross((&mut a, at_a), (&mut b, at_b)).await;
+            });
+        });
+    }
+
+    #[test]
+    fn each_datagram_that_the_kernel_does_not_take_counts() {
+        run_inside(|| {
+            ip("link set lo up");
+            run(async {
+                let (mut sockets, source) = bound_to([127, 0, 0, 1].into()).await.unwrap();
+                let together = sockets.sockets[&source].together;
+                let destination = ([192, 0, 2, 1], 9).into();
+                for _ in 0..3 {
+                    sockets.send(&Transmit { source, destination, contents: vec![1; 100] });
+                }
+                sockets.flush();
+                assert_eq!(sockets.sockets[&source].not_taken, 3);
+                assert_eq!(sockets.sockets[&source].together, together);
+                assert!(sockets.take_doubt());
+            });
+        });
+    }
 
     #[test]
     fn a_datagram_leaves_by_the_interface_of_its_address_whatever_the_routes() {
@@ -211,8 +379,7 @@ mod tests {
                 ip(&format!("address add {address}/24 dev {radio}"));
                 ip(&format!("route add default dev {radio} metric {metric}"));
             }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(send_by_each_radio());
+            run(send_by_each_radio());
         });
     }
 
@@ -222,15 +389,10 @@ mod tests {
             let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
             counted[0]["stats64"]["tx"]["packets"].as_u64().unwrap()
         };
-        let interface = |radio: &str| NetworkInterface {
-            name: radio.to_owned(),
-            kind: InterfaceKind::Ethernet,
-            metered: false,
-            carrier: true,
-            signal_strength: None,
-        };
         let radios = [("r1", [10, 0, 1, 1], "r0"), ("r0", [10, 0, 0, 1], "r1")];
-        let usable = radios.map(|(radio, address, _)| (IpAddr::from(address), interface(radio)));
+        let usable = radios.map(|(radio, address, _)| {
+            (IpAddr::from(address), interface(radio, InterfaceKind::Ethernet))
+        });
         let mut sockets = Sockets::default();
         sockets.update(&BTreeMap::from(usable));
         for (radio, address, other) in radios {
@@ -240,6 +402,7 @@ mod tests {
             let destination = ([192, 0, 2, 1], 9).into();
             let before = (sent(radio), sent(other));
             sockets.send(&Transmit { source, destination, contents: vec![1] });
+            sockets.flush();
             // What is sent first is the question who has the address.
             assert!(sent(radio) > before.0, "{radio}");
             assert_eq!(sent(other), before.1, "{other}");
