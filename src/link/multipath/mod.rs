@@ -164,7 +164,7 @@ pub(super) struct Multipath {
     fresh: [VecDeque<Name>; 2],
     /// To be sent again, in order, and whether by another path than before.
     repeats: VecDeque<(Name, bool)>,
-    /// Second copies: when, what, on which path.
+    /// Further copies, the first that is due in front: when, what, on which path.
     copies: VecDeque<(Instant, Name, u16)>,
     /// When the next datagram may have to be sent again for want of an acknowledgement.
     probe_due: Option<Instant>,

@@ -21,13 +21,18 @@ use crate::wire::{
 /// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
 const COPY_SPACING: Duration = Duration::from_millis(2);
 
-/// Beyond the normal confirmation, and longer with each try: when a datagram is sent again for
-/// want of an acknowledgement.
+/// From an urgent datagram that is sent again to its third copy: a run of losses that swallowed the
+/// first two may be over by then, and the next try is a round trip away.
+const LAST_COPY_SPACING: Duration = Duration::from_millis(20);
+
+/// Beyond the normal confirmation, and longer with each try after the first ones: when a datagram is
+/// sent again for want of an acknowledgement.
 const PROBE_MARGIN: Duration = Duration::from_millis(30);
 /// The same for what is urgent: it is small, and one too many does no harm.
 const PROBE_MARGIN_EXPRESS: Duration = Duration::from_millis(10);
 const PROBE_GROWTH: f64 = 1.25;
 const PROBE_TRIES: u32 = 10;
+const PROBE_TRIES_EVEN: u32 = 2;
 
 /// Loss from which urgent datagrams carry along what was sent just before them, and from which
 /// what is sent again is sent twice.
@@ -132,7 +137,7 @@ impl Multipath {
                 self.note_copy(name, path, now);
             }
             None if self.settings.duplicate == Duplicate::Always => {
-                self.copies.push_back((now + COPY_SPACING, name, path));
+                self.plan_copy(now + COPY_SPACING, name, path);
             }
             None => {}
         }
@@ -417,13 +422,21 @@ impl Multipath {
             };
             if tries > 0 || loss.is_some_and(|loss| loss >= much) {
                 let other = self.alternative(path).unwrap_or(path);
-                self.copies.push_back((now + COPY_SPACING, name, other));
+                self.plan_copy(now + COPY_SPACING, name, other);
+                if name.lane == EXPRESS {
+                    self.plan_copy(now + LAST_COPY_SPACING, name, other);
+                }
             }
         }
         self.repeats = later;
     }
 
-    /// Sends the second copies whose time has come.
+    fn plan_copy(&mut self, at: Instant, name: Name, path: u16) {
+        let index = self.copies.partition_point(|(earlier, _, _)| *earlier <= at);
+        self.copies.insert(index, (at, name, path));
+    }
+
+    /// Sends the further copies whose time has come.
     pub(super) fn send_copies(&mut self, now: Instant) {
         while let Some((at, name, path)) = self.copies.front().copied()
             && at <= now
@@ -526,8 +539,9 @@ fn sooner(known: Option<Instant>, at: Instant) -> Option<Instant> {
 }
 
 fn grown(time: Duration, tries: u32) -> Duration {
+    let tries = tries.min(PROBE_TRIES).saturating_sub(PROBE_TRIES_EVEN);
     if tries == 0 {
         return time;
     }
-    time.mul_f64(PROBE_GROWTH.powi(tries.min(PROBE_TRIES) as i32))
+    time.mul_f64(PROBE_GROWTH.powi(tries as i32))
 }
