@@ -21,9 +21,12 @@ use crate::wire::{
 /// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
 const COPY_SPACING: Duration = Duration::from_millis(2);
 
-/// From an urgent datagram that is sent again to its third copy: a run of losses that swallowed the
-/// first two may be over by then, and the next try is a round trip away.
-const LAST_COPY_SPACING: Duration = Duration::from_millis(20);
+/// From an urgent datagram that is sent again to its later copies: a run of losses that swallowed the
+/// first two may be over by then, and the next try is a round trip away. At first, and from the
+/// second time on.
+const LATE_COPIES: &[Duration] = &[Duration::from_millis(20)];
+const MORE_LATE_COPIES: &[Duration] =
+    &[Duration::from_millis(5), Duration::from_millis(10), Duration::from_millis(20)];
 
 /// Beyond the normal confirmation, and longer with each try after the first ones: when a datagram is
 /// sent again for want of an acknowledgement.
@@ -423,9 +426,12 @@ impl Multipath {
             if tries > 0 || loss.is_some_and(|loss| loss >= much) {
                 let other = self.alternative(path).unwrap_or(path);
                 self.plan_copy(now + COPY_SPACING, name, other);
-                if name.lane == EXPRESS {
-                    self.plan_copy(now + LAST_COPY_SPACING, name, other);
-                }
+                let late = match name.lane {
+                    EXPRESS if tries > 0 => MORE_LATE_COPIES,
+                    EXPRESS => LATE_COPIES,
+                    _ => &[],
+                };
+                late.iter().for_each(|spacing| self.plan_copy(now + *spacing, name, other));
             }
         }
         self.repeats = later;
