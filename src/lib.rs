@@ -9,7 +9,8 @@
 //! - [`wire`]: bytes only: message header, fragments, reassembly, link frames.
 //! - [`link`]: the core: sessions with peers, who may come in, which topics cross, and by which path.
 //! - [`signaling`]: the WebSocket protocol that introduces rovers to each other, server and client.
-//! - `net` (feature `net`): sockets and the driver, the one loop that owns the sessions.
+//! - `net` (feature `net`): sockets, the driver, the one loop that owns the sessions, and what it
+//!   exchanges with the application, compressed where a topic asks for it.
 //! - `ros` (feature `ros`): the node; the only place that knows ROS.
 //!
 //! # Run loop

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rover_link::config::{
-    Config, ConfigError, Delivery, Direction, Duplicate, Durability, HandoverSettings,
+    Compression, Config, ConfigError, Delivery, Direction, Duplicate, Durability, HandoverSettings,
     InterfaceKind, Overrides, Parameters, PeerFilter, Priority, Sources, Value, known_parameters,
 };
 use serde_yaml_ng::Value as Yaml;
@@ -188,6 +188,7 @@ fn a_full_file_is_read_as_it_is_written() {
         ("topics.odom.lifespan", Value::Double(0.2)),
         ("topics.odom.max_rate", Value::Double(20.0)),
         ("topics.odom.interfaces", texts(&["wifi", "ethernet"])),
+        ("topics.odom.compression", text("zstd")),
         ("topics.odom.max_message_size", Value::Integer(1000)),
         ("topics.odom.queue_messages", Value::Integer(7)),
         ("topics.odom.queue_bytes", Value::Integer(9000)),
@@ -233,6 +234,7 @@ fn a_full_file_is_read_as_it_is_written() {
     assert_eq!((topic.priority, topic.lifespan), (Priority::Critical, Duration::from_millis(200)));
     assert_eq!(topic.min_period, Duration::from_millis(50));
     assert_eq!(topic.interfaces, [InterfaceKind::Wifi, InterfaceKind::Ethernet]);
+    assert_eq!(topic.compression, Compression::Zstd);
     assert_eq!((topic.max_message_size, topic.queue.messages, topic.queue.bytes), (1000, 7, 9000));
     assert_eq!(topic.qos.depth, Some(3));
 }

@@ -6,18 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rover_link::config::{
-    Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
+    Compression, Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
 };
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PeerState,
     PublisherId, RouteId, SignalingState,
 };
-use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
+use rover_link::net::{ApplicationEnd, Compressor, DriverHandle, Received, exchange, start};
 use rover_link::signaling::server;
 use tokio::sync::oneshot;
 
@@ -82,7 +84,12 @@ impl Rover {
     }
 
     fn offer(&self, number: u16) {
+        self.offer_with(number, Compression::None);
+    }
+
+    fn offer_with(&self, number: u16, compression: Compression) {
         let route = OutgoingRoute {
+            compression,
             max_message_size: 20 << 20,
             ..routes::reliable(&format!("/t{number}"))
         };
@@ -91,7 +98,8 @@ impl Rover {
 
     fn send(&self, number: u16, data: impl Into<Bytes>) {
         let (id, publisher) = (RouteId(number), PublisherId(1));
-        self.application.send(OutgoingMessage { id, publisher, data: data.into() }, Instant::now());
+        let message = OutgoingMessage { id, publisher, data: data.into(), compressed: None };
+        self.application.send(message, Instant::now());
     }
 
     /// Accepts every topic until an event comes that is looked for.
@@ -211,6 +219,40 @@ fn messages_of_all_lengths_cross_both_ways_at_once() {
         for (number, received) in (0..).zip(messages) {
             assert!(received.data == message(number), "{number}");
         }
+        rover.driver.stop();
+    }
+    server.stop();
+}
+
+#[test]
+fn messages_of_a_compressed_topic_cross_smaller_and_arrive_as_they_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let a = Rover::start("a", &server.url, folder.path());
+    a.offer_with(0, Compression::Zstd);
+    let b = Rover::start("b", &server.url, folder.path());
+    let sent: Vec<Vec<u8>> = (0..200_u8).map(|n| vec![n; 100 * usize::from(n)]).collect();
+    let (bytes, count) = (sent.iter().map(Vec::len).sum::<usize>(), sent.len());
+    let receiving = thread::spawn(move || (b.messages(count), b));
+    a.wait_open("b");
+    let is_done = Arc::new(AtomicBool::new(false));
+    let (application, stop) = (a.application.clone(), is_done.clone());
+    let compressor = thread::spawn(move || {
+        Compressor::new(application).run(|| stop.load(Ordering::Relaxed));
+    });
+    for message in &sent {
+        a.send(0, message.clone());
+    }
+    let (messages, b) = receiving.join().unwrap();
+    let unpacked: Vec<_> = messages.iter().map(|of| b.application.unpack(of).unwrap()).collect();
+    assert!(unpacked == sent);
+    let small = messages.iter().filter(|message| !message.is_compressed).count();
+    assert_eq!(small, 3, "those of 0, 100 and 200 bytes");
+    assert!(messages.iter().map(|message| message.data.len()).sum::<usize>() < bytes / 10);
+
+    is_done.store(true, Ordering::Relaxed);
+    compressor.join().unwrap();
+    for rover in [a, b] {
         rover.driver.stop();
     }
     server.stop();

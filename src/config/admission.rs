@@ -78,7 +78,7 @@ impl Admission {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Direction, HandoverSettings, InterfaceFilter, Priority};
+    use super::super::{Compression, Direction, HandoverSettings, InterfaceFilter, Priority};
     use super::*;
 
     fn topic(name: &str, direction: Direction, peer: &str) -> Topic {
@@ -94,6 +94,7 @@ mod tests {
             lifespan: Duration::ZERO,
             min_period: Duration::ZERO,
             interfaces: Vec::new(),
+            compression: Compression::None,
             max_message_size: 1000,
             queue: QueueLimits::default(),
             qos: QosOverrides::default(),

@@ -37,7 +37,9 @@ pub use parse_topics::MAX_TOPICS;
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
 pub use sources::{Location, Sources};
-pub use topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic};
+pub use topic::{
+    Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
+};
 pub use value::{Parameters, Value};
 
 use std::collections::BTreeMap;

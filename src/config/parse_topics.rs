@@ -12,7 +12,9 @@ use super::names::{self, TypeName};
 use super::parse::{EVERYBODY, peer_filter};
 use super::qos::{Durability, History, QosOverrides, Reliability};
 use super::reader::Reader;
-use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic};
+use super::topic::{
+    Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
+};
 
 /// Most topics of one node: a peer takes no more routes than that from a session.
 pub const MAX_TOPICS: usize = 2048;
@@ -112,6 +114,12 @@ fn topic(
         lifespan: Duration::from_secs_f64(reader.not_negative(&key("lifespan"), 0.0, MAX_LIFESPAN)),
         min_period: min_period(reader.not_negative(&key("max_rate"), 0.0, MAX_RATE)),
         interfaces: reader.list(&key("interfaces"), &[], interface_kind),
+        compression: reader
+            .choice(
+                &key("compression"),
+                &[("none", Compression::None), ("zstd", Compression::Zstd)],
+            )
+            .unwrap_or_default(),
         max_message_size: size(reader, &key("max_message_size"), DEFAULT_MAX_MESSAGE_SIZE),
         queue: QueueLimits {
             messages: size(reader, &key("queue_messages"), queue.messages),

@@ -34,6 +34,8 @@ pub struct Topic {
     pub min_period: Duration,
     /// Kinds of network that messages may cross; empty for all.
     pub interfaces: Vec<InterfaceKind>,
+    /// How messages are made smaller on their way.
+    pub compression: Compression,
     /// Larger messages are dropped and counted, bytes of CDR.
     pub max_message_size: u32,
     /// Bounds on what waits, per direction and peer.
@@ -89,6 +91,16 @@ pub enum Priority {
     Normal,
     /// A camera.
     Low,
+}
+
+/// How messages of a topic are made smaller on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// By Zstandard (RFC 8878), as far as it pays.
+    Zstd,
 }
 
 /// Bounds of one queue of messages.

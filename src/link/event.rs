@@ -125,6 +125,8 @@ pub struct OutgoingMessage {
     pub publisher: PublisherId,
     /// CDR, with its encapsulation header.
     pub data: Bytes,
+    /// The same as a frame of Zstandard, where that pays: rovers get it instead.
+    pub compressed: Option<Bytes>,
 }
 
 /// A message that a peer sent, complete and in order.
@@ -136,6 +138,10 @@ pub struct IncomingMessage {
     pub id: RouteId,
     /// Name of the topic, as it was offered.
     pub topic: Arc<str>,
-    /// CDR, with its encapsulation header.
+    /// CDR, with its encapsulation header; or that as a frame of Zstandard.
     pub data: Bytes,
+    /// Is it such a frame? Whether it is a sound one is not known yet.
+    pub is_compressed: bool,
+    /// What its route allows, bytes; larger it must not become when it is decompressed.
+    pub max_size: u32,
 }

@@ -201,10 +201,10 @@ impl Fleet {
     /// A message of a local topic, and when it was taken.
     pub fn handle_message(&mut self, message: OutgoingMessage, taken: Instant) {
         let id = message.id;
-        let Some(numbered) = self.outbox.add(message, taken) else { return };
+        let Some(sample) = self.outbox.add(message, taken) else { return };
         for peer in self.peers.values_mut() {
             if let Some(session) = peer.session_mut() {
-                session.push(id, &numbered);
+                session.push(id, &sample);
             }
         }
     }

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::route::{IncomingLimits, Refusal, RefusalReason, RouteId, RouteOffer};
-use crate::wire::{Discard, Fragment, Reassembly};
+use crate::wire::{Complete, Discard, Fragment, Reassembly};
 
 /// Topics that one peer may offer.
 pub(crate) const MAX_ROUTES: usize = 2_048;
@@ -172,7 +170,7 @@ impl Incoming {
         fragment: Fragment<'_>,
         age: Duration,
         progress: &mut Progress,
-    ) -> Option<(RouteId, &IncomingTopic, Bytes)> {
+    ) -> Option<(RouteId, &IncomingTopic, Complete)> {
         let header = fragment.header;
         let id = RouteId(header.route);
         if header.epoch != progress.epoch {
@@ -195,7 +193,7 @@ impl Incoming {
                 }
                 topic.messages += 1;
                 topic.bytes += complete.data.len() as u64;
-                Some((id, topic, Bytes::from(complete.data)))
+                Some((id, topic, complete))
             }
             Ok(None) | Err(Discard::Old | Discard::Refused) => None,
             Err(Discard::Oversize) => {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::channels::PeerKind;
 use super::event::{OutgoingMessage, PublisherId};
 use super::queue::Payload;
 use super::route::{OutgoingRoute, RouteId};
@@ -17,11 +18,32 @@ const MAX_PUBLISHERS: usize = 256;
 /// A message may come so much of the period early: publishers are not exact.
 const EARLY: f64 = 0.1;
 
-/// A numbered message.
+/// A numbered message for all peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sample {
+    sequence: u64,
+    data: Bytes,
+    compressed: Option<Bytes>,
+    taken: Instant,
+}
+
+impl Sample {
+    /// The message as it crosses to a peer. A standard one gets it as it is: whether it can
+    /// decompress anything is not known.
+    pub(crate) fn for_peer(&self, kind: PeerKind) -> Numbered {
+        let Self { sequence, ref data, taken, .. } = *self;
+        let compressed = self.compressed.as_ref().filter(|_| kind == PeerKind::Rover);
+        let is_compressed = compressed.is_some();
+        Numbered { sequence, data: compressed.unwrap_or(data).clone(), is_compressed, taken }
+    }
+}
+
+/// A numbered message for one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Numbered {
     pub(crate) sequence: u64,
     pub(crate) data: Bytes,
+    pub(crate) is_compressed: bool,
     pub(crate) taken: Instant,
 }
 
@@ -40,7 +62,7 @@ pub(crate) struct Offered {
     /// Of the last message; counts on when the topic is offered anew.
     sequence: u64,
     /// By publisher, the one that published last at the end.
-    history: VecDeque<(PublisherId, VecDeque<Numbered>)>,
+    history: VecDeque<(PublisherId, VecDeque<Sample>)>,
     pub(crate) dropped_oversize: u64,
     /// Dropped to keep `min_period`.
     pub(crate) dropped_rate: u64,
@@ -99,7 +121,7 @@ impl Outbox {
 
     /// Numbers a message and keeps it as far as the topic's history asks for. `None` if the topic
     /// is not offered, or the message is larger than its limit or comes too soon.
-    pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Numbered> {
+    pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Sample> {
         let offered = self.topics.get_mut(&message.id)?;
         let (size, limit) = (message.data.len(), offered.route.max_message_size);
         if size > limit as usize {
@@ -119,9 +141,10 @@ impl Outbox {
             return None;
         }
         offered.sequence += 1;
-        let numbered = Numbered { sequence: offered.sequence, data: message.data, taken };
-        offered.keep(message.publisher, &numbered);
-        Some(numbered)
+        let OutgoingMessage { publisher, data, compressed, .. } = message;
+        let sample = Sample { sequence: offered.sequence, data, compressed, taken };
+        offered.keep(publisher, &sample);
+        Some(sample)
     }
 }
 
@@ -141,15 +164,15 @@ impl Offered {
         true
     }
 
-    /// The kept samples, oldest first.
-    pub(crate) fn history(&self) -> Vec<Numbered> {
-        let mut samples: Vec<_> =
-            self.history.iter().flat_map(|(_, samples)| samples).cloned().collect();
+    /// The kept samples as they cross to a peer of this kind, oldest first.
+    pub(crate) fn history(&self, kind: PeerKind) -> Vec<Numbered> {
+        let samples = self.history.iter().flat_map(|(_, samples)| samples);
+        let mut samples: Vec<_> = samples.map(|sample| sample.for_peer(kind)).collect();
         samples.sort_by_key(|sample| sample.sequence);
         samples
     }
 
-    fn keep(&mut self, publisher: PublisherId, sample: &Numbered) {
+    fn keep(&mut self, publisher: PublisherId, sample: &Sample) {
         if self.route.history == 0 {
             return;
         }
@@ -174,8 +197,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{
-        Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
-        TypeName,
+        Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
+        Reliability, TypeName,
     };
     use crate::link::RouteOffer;
 
@@ -198,6 +221,7 @@ pub(crate) mod tests {
             lifespan: Duration::ZERO,
             min_period: Duration::ZERO,
             interfaces: Vec::new(),
+            compression: Compression::None,
             queue: QueueLimits::default(),
             max_message_size: 10,
             history,
@@ -209,12 +233,14 @@ pub(crate) mod tests {
             id: RouteId(1),
             publisher: PublisherId(publisher),
             data: Bytes::from_static(text.as_bytes()),
+            compressed: None,
         }
     }
 
     fn kept(outbox: &Outbox) -> Vec<(u64, Bytes)> {
         let offered = outbox.get(RouteId(1)).expect("offered");
-        offered.history().into_iter().map(|sample| (sample.sequence, sample.data)).collect()
+        let history = offered.history(PeerKind::Rover);
+        history.into_iter().map(|sample| (sample.sequence, sample.data)).collect()
     }
 
     #[test]

@@ -234,6 +234,7 @@ impl Outgoing {
             taken: clock(message.taken),
             // Bounded by the topic's `max_message_size`, which is 32 bits wide.
             length: u32::try_from(message.data.len()).unwrap_or(u32::MAX),
+            is_compressed: message.is_compressed,
         };
         let fragment = Fragment::of(&message.data, offset, header);
         let mut encoded = Vec::with_capacity(crate::wire::HEADER_LEN + fragment.payload.len());
@@ -307,7 +308,7 @@ mod tests {
 
     fn push(outgoing: &mut Outgoing, sequence: u64) {
         let data = Bytes::from_static(b"x");
-        outgoing.push(ID, Numbered { sequence, data, taken: Instant::now() });
+        outgoing.push(ID, Numbered { sequence, data, is_compressed: false, taken: Instant::now() });
     }
 
     fn next(outgoing: &mut Outgoing) -> Option<u64> {

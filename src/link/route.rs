@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Delivery, InterfaceKind, PeerFilter, Priority, QosProfile, QueueLimits, TypeName,
+    Compression, Delivery, InterfaceKind, PeerFilter, Priority, QosProfile, QueueLimits, TypeName,
 };
 
 /// Number of a topic at its sender; unique for the life of the sending node, the same for each
@@ -45,9 +45,11 @@ pub struct OutgoingRoute {
     pub min_period: Duration,
     /// Kinds of network that messages may cross; empty for all.
     pub interfaces: Vec<InterfaceKind>,
+    /// How messages are made smaller, before the link gets them. It stays for the life of the id.
+    pub compression: Compression,
     /// Bounds on what waits for each peer.
     pub queue: QueueLimits,
-    /// Larger messages are dropped and counted, bytes.
+    /// Messages that are larger before they are compressed are dropped and counted, bytes.
     pub max_message_size: u32,
     /// Samples kept per publisher for peers that connect late; 0 for volatile topics.
     pub history: usize,
@@ -58,7 +60,7 @@ pub struct OutgoingRoute {
 pub struct IncomingLimits {
     /// Bounds on what waits to be published.
     pub queue: QueueLimits,
-    /// Larger messages are dropped and counted, bytes.
+    /// Larger messages, compressed or not, are dropped and counted, bytes.
     pub max_message_size: u32,
 }
 

@@ -11,7 +11,7 @@ use super::event::{Event, IncomingMessage};
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
 use super::lanes::{Lane, Lanes, LanesOutput};
-use super::outbox::{Numbered, Offered, Outbox};
+use super::outbox::{Offered, Outbox, Sample};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
@@ -90,8 +90,8 @@ impl Session {
     }
 
     /// Queues a message of a topic of ours.
-    pub(super) fn push(&mut self, id: RouteId, message: &Numbered) {
-        self.outgoing.push(id, message.clone());
+    pub(super) fn push(&mut self, id: RouteId, sample: &Sample) {
+        self.outgoing.push(id, sample.for_peer(self.lanes.kind()));
     }
 
     /// Passes on what the application said to an offered topic. Returns how messages of the topic
@@ -251,7 +251,9 @@ impl Session {
                 self.handle_route(id, revision, lifespan, offer, progress)
             }
             Control::RouteAccepted { id, revision } => {
-                let history = outbox.get(id).map(Offered::history).unwrap_or_default();
+                let kind = self.lanes.kind();
+                let history = outbox.get(id).map(|offered| offered.history(kind));
+                let history = history.unwrap_or_default();
                 let was_awaited = self.outgoing.accept(id, revision, history);
                 was_awaited.then(|| put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
             }
@@ -395,9 +397,16 @@ impl Session {
             }
         };
         let age = self.lanes.multipath().age(fragment.header.taken, now);
-        let (id, topic, data) =
+        let (id, topic, complete) =
             self.incoming.handle_fragment(&self.peer, fragment, age, progress)?;
-        Some(IncomingMessage { peer: self.peer.clone(), id, topic: topic.name.clone(), data })
+        Some(IncomingMessage {
+            peer: self.peer.clone(),
+            id,
+            topic: topic.name.clone(),
+            data: complete.data.into(),
+            is_compressed: complete.is_compressed,
+            max_size: complete.max_size,
+        })
     }
 }
 

@@ -204,13 +204,13 @@ pub struct RouteSnapshot {
     pub remark: String,
     /// Complete messages that crossed.
     pub messages: u64,
-    /// Their payload, bytes.
+    /// Their payload as it crossed, bytes.
     pub bytes: u64,
     /// Dropped because older than the topic's lifespan.
     pub dropped_expired: u64,
     /// Dropped because a queue was full.
     pub dropped_queue: u64,
-    /// Dropped because larger than the limit.
+    /// Dropped because larger than the limit, or compressed and not to be decompressed within it.
     pub dropped_oversize: u64,
     /// Dropped to keep the topic's highest rate.
     pub dropped_rate: u64,

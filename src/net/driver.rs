@@ -286,14 +286,17 @@ impl Driver {
         let mut peers = self.fleet.snapshot(Instant::now());
         for peer in &mut peers {
             for route in &mut peer.routes {
-                let dropped = match route.direction {
-                    RouteDirection::Send => self.application.dropped_outgoing(route.id),
-                    RouteDirection::Receive => {
-                        self.application.dropped_incoming(&peer.peer, route.id)
-                    }
+                let application = &self.application;
+                let (dropped, refused) = match route.direction {
+                    RouteDirection::Send => (application.dropped_outgoing(route.id), 0),
+                    RouteDirection::Receive => (
+                        application.dropped_incoming(&peer.peer, route.id),
+                        application.refused_incoming(&peer.peer, route.id),
+                    ),
                 };
                 route.dropped_queue += dropped;
-                peer.messages_dropped += dropped;
+                route.dropped_oversize += refused;
+                peer.messages_dropped += dropped + refused;
             }
         }
         self.application.show(Snapshot { signaling: self.signaling_state.clone(), peers });

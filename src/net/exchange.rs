@@ -1,15 +1,22 @@
 //! Where the driver and the ROS threads meet: two sets of bounded queues, one each way, with the
 //! commands and events beside them. Neither side ever waits for the other to take something.
+//!
+//! Messages of compressed topics pass through one more queue first, from which the
+//! [`Compressor`](super::Compressor) takes them. The application gives and gets plain messages.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use crate::config::{Delivery, QueueLimits};
+use super::compression::{CompressionError, decompress};
+use crate::config::{Compression, Delivery, QueueLimits};
 use crate::link::{
-    Command, Event, IncomingMessage, MessageQueue, OutgoingMessage, Payload, RouteId, Snapshot,
+    Command, Event, IncomingMessage, MessageQueue, OutgoingMessage, OutgoingRoute, Payload,
+    RouteId, Snapshot,
 };
 
 /// A message on its way from ROS to the driver, with the moment it was taken.
@@ -23,7 +30,7 @@ pub struct Taken {
 
 impl Payload for Taken {
     fn size(&self) -> usize {
-        self.message.data.len()
+        self.message.data.len() + self.message.compressed.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -36,7 +43,56 @@ impl Payload for IncomingMessage {
 #[derive(Default)]
 struct ToDriver {
     commands: VecDeque<Command>,
-    queues: BTreeMap<RouteId, MessageQueue<Taken>>,
+    routes: BTreeMap<RouteId, Outgoing>,
+    /// Offers so far: they tell a route from a former one of the same number.
+    offers: u64,
+}
+
+/// What waits of a route of ours.
+///
+/// Both queues have the bounds of the route, and the oldest goes where one is full: messages that
+/// were left with ROS instead would get lost there without being counted, or hold up the publisher.
+struct Outgoing {
+    /// The offer that the route began with.
+    offer: u64,
+    /// Messages to be compressed; `None` where they go as they are.
+    plain: Option<MessageQueue<Taken>>,
+    /// Messages for the driver.
+    ready: MessageQueue<Taken>,
+}
+
+impl Outgoing {
+    fn new(offer: u64, route: &OutgoingRoute) -> Self {
+        let queue = || MessageQueue::new(route.offer.delivery, route.queue);
+        let plain = match route.compression {
+            Compression::None => None,
+            Compression::Zstd => Some(queue()),
+        };
+        Self { offer, plain, ready: queue() }
+    }
+
+    /// Goes on with what waits of a former offer.
+    fn take_over(&mut self, mut former: Self) {
+        self.offer = former.offer;
+        self.ready.take_over(&mut former.ready);
+        if let Some(plain) = &mut former.plain {
+            self.plain.as_mut().unwrap_or(&mut self.ready).take_over(plain);
+        }
+    }
+
+    fn has_plain(&self) -> bool {
+        self.plain.as_ref().is_some_and(|plain| !plain.is_empty())
+    }
+
+    fn dropped(&self) -> u64 {
+        self.ready.dropped() + self.plain.as_ref().map_or(0, MessageQueue::dropped)
+    }
+}
+
+/// A message that is being compressed.
+pub(super) struct InWork {
+    pub(super) taken: Taken,
+    offer: u64,
 }
 
 #[derive(Default)]
@@ -48,6 +104,8 @@ struct ToApplication {
 
 struct Incoming {
     queue: MessageQueue<IncomingMessage>,
+    /// Messages that could not be decompressed within the limit of the route.
+    refused: u64,
     /// A closed queue goes once it is empty: what has arrived is still to be taken.
     is_open: bool,
 }
@@ -61,6 +119,7 @@ impl Incoming {
 struct Shared {
     to_driver: Mutex<ToDriver>,
     driver_wake: Notify,
+    compressor_wake: Condvar,
     to_application: Mutex<ToApplication>,
     application_wake: Condvar,
 }
@@ -96,6 +155,7 @@ pub fn exchange() -> (ApplicationEnd, DriverEnd) {
     let shared = Arc::new(Shared {
         to_driver: Mutex::default(),
         driver_wake: Notify::new(),
+        compressor_wake: Condvar::new(),
         to_application: Mutex::default(),
         application_wake: Condvar::new(),
     });
@@ -118,14 +178,15 @@ impl ApplicationEnd {
         let mut to_driver = lock(&self.shared.to_driver);
         match &command {
             Command::OfferRoute { id, route } => {
-                let mut queue = MessageQueue::new(route.offer.delivery, route.queue);
-                if let Some(mut former) = to_driver.queues.remove(id) {
-                    queue.take_over(&mut former);
+                to_driver.offers += 1;
+                let mut outgoing = Outgoing::new(to_driver.offers, route);
+                if let Some(former) = to_driver.routes.remove(id) {
+                    outgoing.take_over(former);
                 }
-                to_driver.queues.insert(*id, queue);
+                to_driver.routes.insert(*id, outgoing);
             }
             Command::WithdrawRoute { id } => {
-                to_driver.queues.remove(id);
+                to_driver.routes.remove(id);
             }
             Command::ForgetPublisher { .. }
             | Command::AnswerRoute { .. }
@@ -141,8 +202,45 @@ impl ApplicationEnd {
     /// full, the oldest message goes and is counted.
     pub fn send(&self, message: OutgoingMessage, at: Instant) {
         let mut to_driver = lock(&self.shared.to_driver);
-        if let Some(queue) = to_driver.queues.get_mut(&message.id) {
-            queue.push(Taken { message, at });
+        let Some(outgoing) = to_driver.routes.get_mut(&message.id) else { return };
+        let taken = Taken { message, at };
+        if let Some(plain) = &mut outgoing.plain {
+            plain.push(taken);
+            drop(to_driver);
+            self.shared.compressor_wake.notify_one();
+        } else {
+            outgoing.ready.push(taken);
+            drop(to_driver);
+            self.shared.driver_wake.notify_one();
+        }
+    }
+
+    /// Waits for a message that is to be compressed. Routes take turns: the one that comes next in
+    /// number after `last` is first.
+    pub(super) fn take_plain(&self, last: RouteId, timeout: Duration) -> Option<InWork> {
+        let mut to_driver = lock(&self.shared.to_driver);
+        if !to_driver.routes.values().any(Outgoing::has_plain) {
+            to_driver = match self.shared.compressor_wake.wait_timeout(to_driver, timeout) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        let has_plain = |(id, outgoing): (&RouteId, &Outgoing)| outgoing.has_plain().then_some(*id);
+        let after = (Bound::Excluded(last), Bound::Unbounded);
+        let next = to_driver.routes.range(after).find_map(has_plain);
+        let id = next.or_else(|| to_driver.routes.iter().find_map(has_plain))?;
+        let outgoing = to_driver.routes.get_mut(&id)?;
+        let taken = outgoing.plain.as_mut()?.pop()?;
+        Some(InWork { taken, offer: outgoing.offer })
+    }
+
+    /// Hands over a message of [`ApplicationEnd::take_plain`], compressed or not, unless its route
+    /// was withdrawn meanwhile; the same number may stand for another type by now.
+    pub(super) fn send_on(&self, InWork { taken, offer }: InWork) {
+        let mut to_driver = lock(&self.shared.to_driver);
+        let outgoing = to_driver.routes.get_mut(&taken.message.id);
+        if let Some(outgoing) = outgoing.filter(|outgoing| outgoing.offer == offer) {
+            outgoing.ready.push(taken);
             drop(to_driver);
             self.shared.driver_wake.notify_one();
         }
@@ -187,6 +285,36 @@ impl ApplicationEnd {
         taken
     }
 
+    /// The CDR of a message that was taken. `None` where it was compressed and is damaged or larger
+    /// than its route allows, which is counted. One at a time is to be made whole: a small frame can
+    /// become a message of that limit.
+    pub fn unpack(&self, message: &IncomingMessage) -> Option<Bytes> {
+        if !message.is_compressed {
+            return Some(message.data.clone());
+        }
+        match decompress(&message.data, message.max_size) {
+            Ok(data) => Some(data.into()),
+            Err(error) => {
+                self.refuse(message, error);
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, message: &IncomingMessage, error: CompressionError) {
+        let IncomingMessage { peer, id, topic, .. } = message;
+        let mut inbox = lock(&self.shared.to_application);
+        // What came of a route that has closed since counts nowhere.
+        let Some(incoming) = inbox.queues.get_mut(&(peer.clone(), *id)) else { return };
+        incoming.refused += 1;
+        let dropped = incoming.refused;
+        drop(inbox);
+        // The first one, and then ever more seldom.
+        if dropped.is_power_of_two() {
+            log::warn!("message dropped: peer={peer} topic={topic} dropped={dropped}: {error}");
+        }
+    }
+
     /// The newest state of the link.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
@@ -205,22 +333,28 @@ impl DriverEnd {
         let mut to_driver = lock(&self.shared.to_driver);
         let commands = to_driver.commands.drain(..).collect();
         let taken = to_driver
-            .queues
+            .routes
             .values_mut()
-            .flat_map(|queue| std::iter::from_fn(|| queue.pop()))
+            .flat_map(|outgoing| std::iter::from_fn(|| outgoing.ready.pop()))
             .collect();
         (commands, taken)
     }
 
     /// Messages of a route that had to go before the driver took them.
     pub fn dropped_outgoing(&self, id: RouteId) -> u64 {
-        lock(&self.shared.to_driver).queues.get(&id).map_or(0, MessageQueue::dropped)
+        lock(&self.shared.to_driver).routes.get(&id).map_or(0, Outgoing::dropped)
     }
 
     /// Messages of a peer's route that had to go before the application took them.
     pub fn dropped_incoming(&self, peer: &str, id: RouteId) -> u64 {
         let inbox = lock(&self.shared.to_application);
         inbox.queues.get(&(peer.to_owned(), id)).map_or(0, |incoming| incoming.queue.dropped())
+    }
+
+    /// Messages of a peer's route that the application could not make whole.
+    pub fn refused_incoming(&self, peer: &str, id: RouteId) -> u64 {
+        let inbox = lock(&self.shared.to_application);
+        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, |incoming| incoming.refused)
     }
 
     /// Tells the application something.
@@ -235,10 +369,12 @@ impl DriverEnd {
         let mut inbox = lock(&self.shared.to_application);
         let mut queue = MessageQueue::new(delivery, limits);
         let key = (peer.to_owned(), id);
+        let mut refused = 0;
         if let Some(mut former) = inbox.queues.remove(&key) {
             queue.take_over(&mut former.queue);
+            refused = former.refused;
         }
-        inbox.queues.insert(key, Incoming { queue, is_open: true });
+        inbox.queues.insert(key, Incoming { queue, refused, is_open: true });
     }
 
     /// Closes the queue of a peer's route; what waits in it can still be taken.
@@ -291,6 +427,8 @@ mod tests {
             id: RouteId(1),
             topic: Arc::from("/t"),
             data: Bytes::from_static(text.as_bytes()),
+            is_compressed: false,
+            max_size: 100,
         }
     }
 
@@ -321,6 +459,22 @@ mod tests {
         assert_eq!(texts(application.take(|_| false)), ["one"]);
         driver.deliver(message("too late"));
         assert!(application.take(|_| false).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_made_whole_within_the_limit_of_its_route_is_counted() {
+        let (application, driver) = exchange();
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        let whole = vec![7; 100];
+        let frame = |data: &[u8]| Bytes::from(zstd::bulk::compress(data, 1).unwrap());
+        for data in [frame(&whole), frame(&[7; 101]), Bytes::from_static(b"no frame")] {
+            driver.deliver(IncomingMessage { data, is_compressed: true, ..message("") });
+        }
+        let taken = std::iter::from_fn(|| application.take(|_| false).pop());
+        let unpacked: Vec<_> = taken.map(|message| application.unpack(&message)).collect();
+        assert_eq!(unpacked, [Some(whole.into()), None, None]);
+        assert_eq!(driver.refused_incoming("b", RouteId(1)), 2);
+        assert_eq!(application.unpack(&message("plain")), Some("plain".into()));
     }
 
     #[test]

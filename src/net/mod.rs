@@ -1,7 +1,10 @@
-//! Sockets and the driver. This room moves bytes and time; it never decides about quality.
+//! Sockets, the driver, and its exchange with the application. This room moves bytes and time; it
+//! never decides about quality.
 
 mod batch;
 mod changes;
+mod compression;
+mod compressor;
 mod driver;
 mod exchange;
 mod identity;
@@ -11,6 +14,7 @@ mod namespace;
 mod signal;
 mod sockets;
 
+pub use compressor::Compressor;
 pub use driver::{DriverHandle, StartError, start};
 pub use exchange::{ApplicationEnd, DriverEnd, Received, Taken, exchange};
 pub use identity::{IdentityError, load_or_create};

@@ -1,4 +1,4 @@
-//! The two threads that carry messages between ROS and the link, and what they share.
+//! The threads that carry messages between ROS and the link, and what they share.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +10,9 @@ use super::outbound::Outbound;
 use super::rcl::{GuardCondition, Node, RclError};
 use super::report::SharedReport;
 use super::shared::{OwnPublishers, Shared};
-use crate::config::{Admission, Config};
+use crate::config::{Admission, Compression, Config, Topic};
 use crate::link::RouteId;
-use crate::net::ApplicationEnd;
+use crate::net::{ApplicationEnd, Compressor};
 
 /// Why the bridge cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum BridgeError {
     Thread(#[from] std::io::Error),
 }
 
-/// The running bridge. Dropping it stops both threads, which takes less than a second.
+/// The running bridge. Dropping it stops its threads, which takes less than a second.
 pub struct Bridge {
     shared: Shared,
     wake_outbound: Arc<GuardCondition>,
@@ -42,7 +42,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Starts both threads. Topics are numbered by their place in [`Config::topics`].
+    /// Starts the threads. Topics are numbered by their place in [`Config::topics`].
     ///
     /// # Errors
     /// A name that ROS refuses, or a middleware that does not work.
@@ -53,7 +53,7 @@ impl Bridge {
     ) -> Result<Self, BridgeError> {
         let names = resolved_names(&node, config)?;
         let admission = Admission::new(config, &names);
-        let sent = names
+        let sent: Vec<(RouteId, String, Topic)> = names
             .into_iter()
             .zip(&config.topics)
             .filter(|(_, topic)| topic.direction.sends())
@@ -73,6 +73,13 @@ impl Bridge {
         };
         let mut bridge = Self { shared, wake_outbound, threads: Vec::new() };
         let (shared, wake) = (bridge.shared.clone(), bridge.wake_outbound.clone());
+        if sent.iter().any(|(.., topic)| topic.compression != Compression::None) {
+            let shared = shared.clone();
+            bridge.spawn("compressor", move || {
+                Compressor::new(shared.application.clone()).run(|| shared.is_stopping());
+                Ok(())
+            })?;
+        }
         bridge.spawn("ros_outbound", move || Outbound::new(shared, sent).run(&wake))?;
         let shared = bridge.shared.clone();
         bridge.spawn("ros_inbound", move || {
@@ -128,7 +135,7 @@ impl Drop for Bridge {
 
 /// The absolute name of each topic of the configuration, by its place there.
 fn resolved_names(node: &Node, config: &Config) -> Result<Vec<(usize, String)>, BridgeError> {
-    let resolve = |(index, topic): (usize, &crate::config::Topic)| {
+    let resolve = |(index, topic): (usize, &Topic)| {
         let name = node.resolve_topic(&topic.name);
         let name = name.map_err(|source| BridgeError::Name { id: topic.id.clone(), source })?;
         Ok((index, name))

@@ -73,9 +73,10 @@ impl Inbound {
 
     /// Publishes a message; its route may have been closed while it waited.
     fn publish(&mut self, message: &IncomingMessage) {
-        let IncomingMessage { peer, topic: name, data, .. } = message;
+        let IncomingMessage { peer, topic: name, .. } = message;
         let Some(topic) = self.topics.get_mut(name) else { return };
-        if let Err(error) = topic.publish(data) {
+        let Some(data) = self.shared.application.unpack(message) else { return };
+        if let Err(error) = topic.publish(&data) {
             log::debug!("{peer}: cannot publish topic={name}: {error}");
         }
         self.all_ready_at = self.all_ready_at.max(topic.ready_at());

@@ -2,7 +2,8 @@
 //! thread does meanwhile.
 //!
 //! Four threads: the driver (sessions and sockets), two of the bridge (topics to the link, link to
-//! topics), and this one, which owns the r2r node with its parameters and status topics.
+//! topics), and this one, which owns the r2r node with its parameters and status topics. Where a
+//! topic is compressed there is a fifth that does it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

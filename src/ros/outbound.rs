@@ -155,7 +155,8 @@ impl SentTopic {
             return;
         }
         seen.sequence = sequence;
-        shared.application.send(OutgoingMessage { id: self.id, publisher, data }, now);
+        let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
+        shared.application.send(message, now);
     }
 
     fn forget_the_gone(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
@@ -245,6 +246,7 @@ impl SentTopic {
             lifespan: self.config.lifespan,
             min_period: self.config.min_period,
             interfaces: self.config.interfaces.clone(),
+            compression: self.config.compression,
             queue: self.config.queue,
             max_message_size: self.config.max_message_size,
             history: qos::kept_for_late_joiners(offer.qos),

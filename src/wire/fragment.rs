@@ -3,6 +3,9 @@
 /// Version of the framing; the first byte of each fragment.
 pub const VERSION: u8 = 1;
 
+/// Flag: the message is one frame of Zstandard (RFC 8878) that tells the size of its content.
+const COMPRESSED: u8 = 1;
+
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 28;
 
@@ -22,6 +25,9 @@ pub enum WireError {
     /// Another version of the framing.
     #[error("fragment version {0}, expected {VERSION}")]
     Version(u8),
+    /// Flags of a later version: what they say of the message is not known here.
+    #[error("fragment flags {0:#010b} are not known")]
+    Flags(u8),
     /// Shorter than an empty link frame.
     #[error("{0} bytes are too few for a link frame")]
     ShortFrame(usize),
@@ -54,8 +60,10 @@ pub struct Header {
     pub sequence: u64,
     /// When the message was taken from its topic, by the sender's clock, µs, wrapping.
     pub taken: u32,
-    /// Bytes of the whole message.
+    /// Bytes of the whole message, as it crosses.
     pub length: u32,
+    /// Is the message compressed?
+    pub is_compressed: bool,
 }
 
 /// One part of a message.
@@ -82,7 +90,7 @@ impl<'a> Fragment<'a> {
     /// Writes header and payload to the end of `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let header = &self.header;
-        out.extend_from_slice(&[VERSION, 0]);
+        out.extend_from_slice(&[VERSION, if header.is_compressed { COMPRESSED } else { 0 }]);
         out.extend_from_slice(&header.route.to_be_bytes());
         out.extend_from_slice(&header.epoch.to_be_bytes());
         out.extend_from_slice(&header.sequence.to_be_bytes());
@@ -103,6 +111,10 @@ impl<'a> Fragment<'a> {
         if head[0] != VERSION {
             return Err(WireError::Version(head[0]));
         }
+        let unknown = head[1] & !COMPRESSED;
+        if unknown != 0 {
+            return Err(WireError::Flags(unknown));
+        }
         let u32_at =
             |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let header = Header {
@@ -111,6 +123,7 @@ impl<'a> Fragment<'a> {
             sequence: u64::from(u32_at(8)) << 32 | u64::from(u32_at(12)),
             taken: u32_at(16),
             length: u32_at(20),
+            is_compressed: head[1] & COMPRESSED != 0,
         };
         let offset = u32_at(24);
         // A fragment is full unless it is the last: so its place follows from its offset alone.
@@ -137,14 +150,21 @@ mod tests {
 
     pub(crate) fn header(sequence: u64, length: usize) -> Header {
         let length = u32::try_from(length).expect("test messages are small");
-        Header { route: 7, epoch: 0xDEAD_BEEF, sequence, taken: 1500, length }
+        Header {
+            route: 7,
+            epoch: 0xDEAD_BEEF,
+            sequence,
+            taken: 1500,
+            length,
+            is_compressed: sequence.is_multiple_of(2),
+        }
     }
 
     #[test]
     fn a_fragment_is_read_as_it_was_written() {
         let message = vec![5; FRAGMENT_PAYLOAD + 3];
-        for offset in [0, FRAGMENT_PAYLOAD as u32] {
-            let fragment = Fragment::of(&message, offset, header(1 << 40, message.len()));
+        for (offset, sequence) in [(0, 1 << 40), (FRAGMENT_PAYLOAD as u32, (1 << 40) + 1)] {
+            let fragment = Fragment::of(&message, offset, header(sequence, message.len()));
             let mut bytes = Vec::new();
             fragment.encode(&mut bytes);
             assert_eq!(bytes.len(), HEADER_LEN + fragment.payload.len());
@@ -169,13 +189,26 @@ mod tests {
         assert_eq!(Fragment::decode(&bytes), Err(WireError::Version(9)));
     }
 
+    #[test]
+    fn unknown_flags_are_refused_by_name() {
+        let mut bytes = Vec::new();
+        Fragment::of(b"abc", 0, header(2, 3)).encode(&mut bytes);
+        assert_eq!(bytes[1], COMPRESSED);
+        bytes[1] |= 0b1000_0010;
+        let refused = Fragment::decode(&bytes);
+        assert_eq!(refused, Err(WireError::Flags(0b1000_0010)));
+        let text = refused.map_err(|error| error.to_string());
+        assert_eq!(text, Err("fragment flags 0b10000010 are not known".to_owned()));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let mut bytes = bytes;
             let _ = Fragment::decode(&bytes);
-            if let Some(first) = bytes.first_mut() {
-                *first = VERSION;
+            if let [version, flags, ..] = &mut bytes[..] {
+                *version = VERSION;
+                *flags &= COMPRESSED;
             }
             if let Ok(fragment) = Fragment::decode(&bytes) {
                 prop_assert!(fragment.offset as usize + fragment.payload.len() <= fragment.header.length as usize);

@@ -7,7 +7,7 @@
 //! ```text
 //!  0       1       2               4                               8
 //! +-------+-------+---------------+-------------------------------+
-//! |version| zero  | route         | epoch of the sender           |
+//! |version| flags | route         | epoch of the sender           |
 //! +-------+-------+---------------+-------------------------------+
 //! | sequence of the message within its route and epoch            |
 //! +-------------------------------+-------------------------------+
@@ -17,6 +17,10 @@
 //! +-------------------------------+-------------------------------+
 //! ```
 //!
+//! Flag 1: the message, put together, is one frame of Zstandard (RFC 8878), which tells the size of
+//! its content. Other flags are zero; a fragment with one that the receiver does not know is passed
+//! over.
+//!
 //! With a standard WebRTC peer (a member of the fleet without the capability `rover_link`) all
 //! crosses one data channel, labelled `rover_link` and opened by the side with the smaller id. A
 //! binary message is one fragment. A text message is JSON and names the routes: each side offers
@@ -24,7 +28,8 @@
 //! "delivery":"reliable","qos":{…}}`), and the other one answers with the same `id` and `revision`
 //! (`route_accepted`, or `route_refused` with `reason` and `text`); `route_withdrawn` takes one
 //! back. Fragments of a route may be sent once it is accepted. Such a peer writes 0 as its epoch and
-//! counts the messages of each route from 1 within a session.
+//! counts the messages of each route from 1 within a session. It is sent nothing compressed, but may
+//! send so.
 
 mod fragment;
 mod frame;

@@ -17,6 +17,10 @@ pub struct Complete {
     pub taken: u32,
     /// The message.
     pub data: Vec<u8>,
+    /// Is it compressed?
+    pub is_compressed: bool,
+    /// What the receiver allows, bytes.
+    pub max_size: u32,
 }
 
 /// Why a fragment led to nothing.
@@ -104,7 +108,13 @@ impl Reassembly {
         let Some(done) = self.partial.remove(index) else { return Ok(None) };
         self.delivered = done.sequence;
         self.partial.retain(|partial| partial.sequence > done.sequence);
-        Ok(Some(Complete { sequence: done.sequence, taken: header.taken, data: done.data }))
+        Ok(Some(Complete {
+            sequence: done.sequence,
+            taken: header.taken,
+            data: done.data,
+            is_compressed: header.is_compressed,
+            max_size: self.max_message_size,
+        }))
     }
 
     /// Where the message is being put together; begins it if need be, at the cost of the oldest.
@@ -149,7 +159,8 @@ mod tests {
 
     fn fragments(sequence: u64, message: &[u8]) -> Vec<Fragment<'_>> {
         let length = u32::try_from(message.len()).expect("test messages are small");
-        let header = Header { route: 1, epoch: 1, sequence, taken: 0, length };
+        let header =
+            Header { route: 1, epoch: 1, sequence, taken: 0, length, is_compressed: false };
         let count = message.len().div_ceil(FRAGMENT_PAYLOAD).max(1);
         (0..count)
             .map(|index| Fragment::of(message, (index * FRAGMENT_PAYLOAD) as u32, header))

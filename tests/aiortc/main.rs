@@ -219,7 +219,12 @@ impl Rover {
         for number in numbers {
             let now = Instant::now();
             let data = number.to_be_bytes().to_vec().into();
-            let message = OutgoingMessage { id: RouteId(1), publisher: PublisherId(1), data };
+            let message = OutgoingMessage {
+                id: RouteId(1),
+                publisher: PublisherId(1),
+                data,
+                compressed: None,
+            };
             self.application.send(message, now);
             self.take_until(now + PERIOD);
         }

@@ -141,7 +141,8 @@ impl Standard {
     fn publish(&mut self, data: &[u8]) {
         self.sequence += 1;
         let length = u32::try_from(data.len()).unwrap();
-        let header = Header { route: 7, epoch: 0, sequence: self.sequence, taken: 0, length };
+        let (sequence, is_compressed) = (self.sequence, false);
+        let header = Header { route: 7, epoch: 0, sequence, taken: 0, length, is_compressed };
         let mut bytes = Vec::new();
         Fragment::of(data, 0, header).encode(&mut bytes);
         self.write(true, &bytes);
@@ -167,6 +168,7 @@ impl Standard {
                 }
                 str0m::Output::Event(str0m::Event::ChannelData(data)) if data.binary => {
                     let fragment = Fragment::decode(&data.data).unwrap();
+                    assert!(!fragment.header.is_compressed, "it may know nothing of that");
                     self.received.push((now, fragment.payload.to_vec()));
                 }
                 str0m::Output::Event(str0m::Event::ChannelData(data)) => {
@@ -295,6 +297,7 @@ impl Stage {
                 id: RouteId(1),
                 publisher: PublisherId(1),
                 data: data.to_vec().into(),
+                compressed: Some(b"a frame that this peer must not get".as_slice().into()),
             };
             self.fleet.handle_message(message, self.now);
             self.standard.publish(&data);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rover_link::config::Delivery;
 use rover_link::link::{Command, Event, RefusalReason, RouteId};
 
@@ -61,6 +62,26 @@ fn messages_of_every_size_arrive_whole() {
     for ((_, _, data), size) in world.delivered("b").into_iter().zip(sizes) {
         assert_eq!(data.len(), size);
         assert!(data.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
+    }
+}
+
+#[test]
+fn a_compressed_message_crosses_as_it_is_and_is_told_to_be_one_to_late_joiners_too() {
+    let mut world = world_of(&["a", "b"], 1);
+    world.offer("a", 0, 2);
+    world.run_until("the topic opens", |world| is_open(world, "a", "b", 0));
+    let frame = Bytes::from(vec![7; 3000]);
+    world.publish_compressed("a", 0, vec![0; 1 << 20].into(), Some(frame.clone()));
+    world.publish("a", 0, vec![1]);
+    // What counts is the size of what the frame stands for.
+    world.publish_compressed("a", 0, vec![0; (1 << 20) + 1].into(), Some(frame.clone()));
+    world.start("c", &Setup::default());
+    for id in ["b", "c"] {
+        world.run_until("both arrive", |world| world.delivered(id).len() == 2);
+        assert_eq!(world.delivered(id), [("a", "/t0", &frame[..]), ("a", "/t0", &[1])]);
+        assert_eq!(world.compressed(id), [true, false]);
+        let route = &world.snapshot("a", id).routes[0];
+        assert_eq!((route.bytes, route.dropped_oversize), (3001, 1));
     }
 }
 

@@ -199,8 +199,18 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, id: &str, number: u16, data: impl Into<Bytes>) {
-        let message =
-            OutgoingMessage { id: RouteId(number), publisher: PublisherId(1), data: data.into() };
+        self.publish_compressed(id, number, data.into(), None);
+    }
+
+    pub(crate) fn publish_compressed(
+        &mut self,
+        id: &str,
+        number: u16,
+        data: Bytes,
+        compressed: Option<Bytes>,
+    ) {
+        let (route, publisher) = (RouteId(number), PublisherId(1));
+        let message = OutgoingMessage { id: route, publisher, data, compressed };
         let now = self.now;
         self.rovers.get_mut(id).unwrap().fleet.handle_message(message, now);
         self.drain(id);
@@ -261,6 +271,11 @@ impl World {
             Event::PeerRefused { peer: of, reason } if of == peer => Some(reason.as_str()),
             _ => None,
         })
+    }
+
+    /// Which of the messages that a rover's application got were compressed.
+    pub(crate) fn compressed(&self, id: &str) -> Vec<bool> {
+        self.rovers[id].delivered.iter().map(|message| message.is_compressed).collect()
     }
 
     /// What a rover's application got so far: sender, topic, data.

@@ -67,6 +67,16 @@ def test_ten_thousand_messages_of_twenty_types_arrive_as_they_left(fleet):
         assert received == sent[name], TYPES[int(name[1:])]
 
 
+def test_messages_of_a_compressed_topic_arrive_as_they_left_in_fewer_bytes(fleet):
+    a, b = fleet.rover("rover_a", {"t0": {"name": "/t0", "compression": "zstd"}}), fleet.rover("rover_b")
+    probes = open_all(a, b, ["std_msgs/msg/String"])["t0"]
+    size, count = 2**20, 8
+    sent = [a.graph.publish_fields("/t0", fields={"data": f"wall {n} ".ljust(size, ".")}) for n in range(count)]
+    wait_until_received(b, "/rover_a/t0", sent)
+    assert [d for d in b.graph.received("/rover_a/t0") if d not in probes] == sent
+    assert a.link_quality("rover_b")["bytes_sent"] < size * count / 4
+
+
 def test_messages_of_a_package_built_after_the_node_arrive_as_they_left(fleet, late_msgs):
     types = ["late_msgs/msg/Reading", "late_msgs/msg/Survey"]
     topics = {f"t{index}": {"name": f"/t{index}"} for index in range(len(types))}

@@ -141,11 +141,14 @@ impl Run {
     }
 
     fn send_back(&self, peer: &str, message: &OutgoingMessage, seen: &Seen) {
-        let OutgoingMessage { id, data, .. } = message.clone();
+        let OutgoingMessage { id, data, compressed, .. } = message.clone();
         let offer = seen.routes.get(&id).and_then(|route| (self.mirror)(peer, &route.offer));
         if let Some(offer) = offer {
             let (peer, topic) = (peer.to_owned(), offer.topic.into());
-            self.driver.deliver(IncomingMessage { peer, id, topic, data });
+            let (is_compressed, max_size) = (compressed.is_some(), 1 << 20);
+            let data = compressed.unwrap_or(data);
+            let message = IncomingMessage { peer, id, topic, data, is_compressed, max_size };
+            self.driver.deliver(message);
         }
     }
 

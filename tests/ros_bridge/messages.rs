@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rover_link::config::{Config, Delivery, Durability, Parameters, Sources, Value};
-use rover_link::link::RouteOffer;
+use rover_link::link::{OutgoingMessage, RouteOffer};
 use rover_link::ros::bridge::Bridge;
 
 use crate::fake_link::{self, FakeLink, Mirror};
@@ -58,6 +58,28 @@ fn reliable_messages_cross_complete_and_in_order() {
     }
     // A short burst, then one per millisecond.
     assert!(start.elapsed() >= Duration::from_millis(2980), "{:?}", start.elapsed());
+    assert!(!bridge.has_failed());
+}
+
+#[test]
+fn messages_of_a_compressed_topic_cross_complete_and_in_order() {
+    let _turn = take_turns();
+    let name = "/messages/compressed";
+    let config = config(&["m"], &[("topics.m.name", name), ("topics.m.compression", "zstd")]);
+    let (bridge, link) = bridge(&config, &["rover_b"], mirror);
+    let others = node("others", &[]);
+    let mut receiver = Receiver::new(&others, &format!("/rover_b{name}"), RELIABLE);
+    let publisher = publisher(&others, name, RELIABLE);
+    meet(&publisher, &mut receiver);
+    let words = |n: usize| n.to_string().repeat(1 + n % 3 * 10_000);
+    for n in 0..100 {
+        publish(&publisher, &words(n));
+    }
+    for n in 0..100 {
+        assert!(receiver.next_text() == words(n), "{n}");
+    }
+    let is_compressed = |of: &&OutgoingMessage| of.compressed.is_some();
+    assert_eq!(link.seen().messages.iter().filter(is_compressed).count(), 66);
     assert!(!bridge.has_failed());
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rover_link::config::{
-    Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
-    TypeName,
+    Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
+    Reliability, TypeName,
 };
 use rover_link::link::{OutgoingRoute, RouteOffer};
 
@@ -28,6 +28,7 @@ pub(crate) fn reliable(topic: &str) -> OutgoingRoute {
         lifespan: Duration::ZERO,
         min_period: Duration::ZERO,
         interfaces: Vec::new(),
+        compression: Compression::None,
         queue: QueueLimits::default(),
         max_message_size: 1 << 20,
         history: 0,

@@ -89,7 +89,8 @@ impl Endpoint for FleetEndpoint {
     }
 
     fn publish(&mut self, class: usize, data: Bytes, now: Instant) {
-        let message = OutgoingMessage { id: id(class), publisher: PublisherId(1), data };
+        let message =
+            OutgoingMessage { id: id(class), publisher: PublisherId(1), data, compressed: None };
         self.fleet.handle_message(message, now);
     }
 
