@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use str0m::channel::ChannelId;
 use str0m::net::{Protocol, Receive};
-use str0m::{Input, Output, Rtc, RtcError};
+use str0m::{Input, Output, Rtc};
 
 /// What is written counts as sent at the last moment that str0m knows. Its timers are of a second
 /// and more: that it knows of so long ago is good enough.
@@ -21,17 +21,29 @@ pub(super) struct Connection {
     told: Instant,
     /// It has nothing to do before this moment; `None` where it has to be asked.
     idle_until: Option<Instant>,
+    /// Why it is over, if it is.
+    ended: Option<String>,
 }
 
 impl Connection {
     pub(super) fn new(rtc: Rtc, now: Instant) -> Self {
-        Self { rtc, told: now, idle_until: None }
+        Self { rtc, told: now, idle_until: None, ended: None }
     }
 
     /// For whatever may give it something to do.
     pub(super) fn rtc_mut(&mut self) -> &mut Rtc {
         self.idle_until = None;
         &mut self.rtc
+    }
+
+    /// It is over, and why; the first reason counts.
+    pub(super) fn end(&mut self, reason: &str) {
+        self.ended.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Is it over?
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.is_some()
     }
 
     /// Does this datagram belong here, by what ICE knows?
@@ -66,23 +78,24 @@ impl Connection {
         }
     }
 
-    /// Hands data to a channel; `false` if it has no room now. To be followed by
-    /// [`Connection::poll`] until it says `Timeout`.
-    ///
-    /// # Errors
-    /// What str0m says where the channel is of no use any more.
+    /// Hands data to a channel; `false` if it has no room now, or is of no use any more: then the
+    /// connection is over. To be followed by [`Connection::poll`] until it says `Timeout`.
     pub(super) fn write(
         &mut self,
         channel: ChannelId,
         is_binary: bool,
         data: &[u8],
         now: Instant,
-    ) -> Result<bool, RtcError> {
+    ) -> bool {
         if now > self.told + STALE {
             self.handle_input(Input::Timeout(now), now);
         }
         let channel = self.rtc_mut().channel(channel);
-        channel.map_or(Ok(false), |mut channel| channel.write(is_binary, data))
+        let written = channel.map_or(Ok(false), |mut channel| channel.write(is_binary, data));
+        written.unwrap_or_else(|error| {
+            self.end(&format!("the data channel failed: {error}"));
+            false
+        })
     }
 
     /// Bytes that SCTP holds of a channel: not sent, or not acknowledged to it.
@@ -93,12 +106,18 @@ impl Connection {
     /// The next thing to do.
     ///
     /// # Errors
-    /// What str0m says where the connection is over.
-    pub(super) fn poll(&mut self, now: Instant) -> Result<Output, RtcError> {
+    /// Why the connection is over, for people.
+    pub(super) fn poll(&mut self, now: Instant) -> Result<Output, String> {
+        if let Some(reason) = &self.ended {
+            return Err(reason.clone());
+        }
         if let Some(until) = self.idle_until.filter(|until| now < *until) {
             return Ok(Output::Timeout(until));
         }
-        let output = self.rtc.poll_output()?;
+        let output = self.rtc.poll_output().map_err(|error| {
+            self.end(&error.to_string());
+            error.to_string()
+        })?;
         self.idle_until = match &output {
             Output::Timeout(at) => Some(*at),
             Output::Transmit(_) | Output::Event(_) => None,

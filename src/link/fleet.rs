@@ -225,12 +225,9 @@ impl Fleet {
             let (identity, outbox, ready) = (&self.identity, &self.outbox, &mut self.ready);
             let mut polled =
                 self.peers.values_mut().map(|peer| peer.poll(identity, outbox, now, ready));
-            let idle = polled.try_fold(None, |earliest: Option<Instant>, at| {
-                let at = at?;
-                Some(Some(earliest.map_or(at, |earliest| earliest.min(at))))
-            });
+            let idle = polled.try_fold(now + LONGEST_WAIT, |earliest, at| Some(earliest.min(at?)));
             if let Some(deadline) = idle.filter(|_| self.ready.is_empty()) {
-                return Output::Timeout(deadline.unwrap_or(now + LONGEST_WAIT));
+                return Output::Timeout(deadline);
             }
         }
     }

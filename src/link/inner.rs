@@ -82,7 +82,6 @@ pub(super) struct Inner {
     is_open: bool,
     /// Bytes that were written and have not left, as far as datagrams tell.
     unsent: usize,
-    ended: Option<String>,
 }
 
 impl Inner {
@@ -116,7 +115,6 @@ impl Inner {
             is_started: false,
             is_open: false,
             unsent: 0,
-            ended: None,
         };
         Some((session, InnerOffer { fingerprint, init }))
     }
@@ -148,7 +146,7 @@ impl Inner {
 
     /// Is it up?
     pub(super) fn is_open(&self) -> bool {
-        self.is_open && self.ended.is_none()
+        self.is_open && !self.connection.is_ended()
     }
 
     /// Takes a datagram of the lane. To be followed by [`Inner::poll`] until it says `Timeout`.
@@ -178,16 +176,9 @@ impl Inner {
             Delivery::Reliable => self.reliable,
             Delivery::Latest => self.latest,
         };
-        match self.connection.write(channel, true, fragment, now) {
-            Ok(is_written) => {
-                self.unsent += if is_written { fragment.len() } else { 0 };
-                is_written
-            }
-            Err(error) => {
-                self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
-                false
-            }
-        }
+        let is_written = self.connection.write(channel, true, fragment, now);
+        self.unsent += if is_written { fragment.len() } else { 0 };
+        is_written
     }
 
     /// Bytes that SCTP holds and has not sent.
@@ -203,9 +194,6 @@ impl Inner {
     #[expect(clippy::wildcard_enum_match_arm, reason = "str0m's events are mostly about media")]
     pub(super) fn poll(&mut self, now: Instant) -> InnerOutput {
         loop {
-            if let Some(reason) = self.ended.clone() {
-                return InnerOutput::Ended(reason);
-            }
             match self.connection.poll(now) {
                 Ok(str0m::Output::Timeout(at)) => return InnerOutput::Timeout(at),
                 Ok(str0m::Output::Transmit(transmit)) => {
@@ -222,10 +210,10 @@ impl Inner {
                         return InnerOutput::Opened;
                     }
                     str0m::Event::ChannelData(data) => return InnerOutput::Fragment(data.data),
-                    str0m::Event::Closed => self.ended = Some("closed by the peer".to_owned()),
+                    str0m::Event::Closed => self.connection.end("closed by the peer"),
                     _ => {}
                 },
-                Err(error) => self.ended = Some(error.to_string()),
+                Err(reason) => return InnerOutput::Ended(reason),
             }
         }
     }

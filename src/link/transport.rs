@@ -110,7 +110,6 @@ pub(super) struct Transport {
     unsent_control: VecDeque<String>,
     /// What came before DTLS was up, with its path.
     early: VecDeque<(Pair, Vec<u8>)>,
-    ended: Option<String>,
     /// By which the last datagram came: str0m wants one with each, and does not look at it for DTLS.
     pair: Pair,
     /// Both sides' ICE credentials, once both descriptions are known.
@@ -170,7 +169,6 @@ impl Transport {
             remote_session: None,
             unsent_control: VecDeque::new(),
             early: VecDeque::new(),
-            ended: None,
             pair: (UNKNOWN, UNKNOWN),
             candidates: Vec::new(),
             credentials: None,
@@ -294,15 +292,14 @@ impl Transport {
         let (Some(ufrag), Some(password)) = (value("a=ice-ufrag:"), value("a=ice-pwd:")) else {
             return;
         };
+        let local = self.connection.rtc_mut().direct_api().local_ice_credentials();
         self.credentials = Some(Credentials {
-            local_ufrag: self.connection.rtc_mut().direct_api().local_ice_credentials().ufrag,
             remote_ufrag: ufrag,
             remote_password: password,
             is_controlling,
             // As random as the credentials are.
-            tie_breaker: value_of(
-                &self.connection.rtc_mut().direct_api().local_ice_credentials().pass,
-            ),
+            tie_breaker: value_of(&local.pass),
+            local_ufrag: local.ufrag,
         });
     }
 
@@ -365,7 +362,7 @@ impl Transport {
     /// Queues a control message.
     pub(super) fn send_control(&mut self, message: String) {
         if self.unsent_control.len() >= MAX_UNSENT_CONTROL {
-            self.ended.get_or_insert_with(|| "the peer does not take control messages".to_owned());
+            self.connection.end("the peer does not take control messages");
             return;
         }
         self.unsent_control.push_back(message);
@@ -390,13 +387,7 @@ impl Transport {
         now: Instant,
     ) -> bool {
         let Some(channel) = channel.filter(|_| self.is_open()) else { return false };
-        match self.connection.write(channel, is_binary, data, now) {
-            Ok(is_written) => is_written,
-            Err(error) => {
-                self.ended.get_or_insert_with(|| format!("the data channel failed: {error}"));
-                false
-            }
-        }
+        self.connection.write(channel, is_binary, data, now)
     }
 
     /// What is at the other end.
@@ -406,7 +397,7 @@ impl Transport {
 
     /// Is the session up?
     pub(super) fn is_open(&self) -> bool {
-        self.is_connected && self.is_control_open && self.ended.is_none()
+        self.is_connected && self.is_control_open && !self.connection.is_ended()
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.
@@ -429,9 +420,6 @@ impl Transport {
     /// The next thing to do.
     pub(super) fn poll(&mut self, now: Instant) -> TransportOutput {
         loop {
-            if let Some(reason) = self.ended.clone() {
-                return TransportOutput::Ended(reason);
-            }
             if self.is_open() && !self.opened_told {
                 self.opened_told = true;
                 return TransportOutput::Opened;
@@ -455,7 +443,7 @@ impl Transport {
                         return output;
                     }
                 }
-                Err(error) => self.ended = Some(error.to_string()),
+                Err(reason) => return TransportOutput::Ended(reason),
             }
         }
     }
@@ -485,12 +473,12 @@ impl Transport {
             str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected)
                 if !self.is_watched =>
             {
-                self.ended = Some("no path answers".to_owned());
+                self.connection.end("no path answers");
             }
             str0m::Event::ChannelClose(id) if self.channels.control() == Some(id) => {
-                self.ended = Some("the peer closed the data channel".to_owned());
+                self.connection.end("the peer closed the data channel");
             }
-            str0m::Event::Closed => self.ended = Some("the peer closed the session".to_owned()),
+            str0m::Event::Closed => self.connection.end("the peer closed the session"),
             _ => {}
         }
         None

@@ -50,36 +50,13 @@ mod tests {
 
     use super::super::exchange::{DriverEnd, exchange};
     use super::*;
-    use crate::config::{
-        Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
-        Reliability, TypeName,
-    };
-    use crate::link::{Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteOffer};
+    use crate::config::{Compression, QueueLimits};
+    use crate::link::{Command, OutgoingMessage, OutgoingRoute, PublisherId, route_of_a_test};
 
     fn offer(application: &ApplicationEnd, id: u16, compression: Compression, messages: usize) {
-        let route = OutgoingRoute {
-            offer: RouteOffer {
-                topic: "/t".to_owned(),
-                type_name: TypeName::parse("std_msgs/msg/String").unwrap(),
-                type_hash: String::new(),
-                delivery: Delivery::Reliable,
-                qos: QosProfile {
-                    reliability: Reliability::Reliable,
-                    durability: Durability::Volatile,
-                    history: History::KeepLast,
-                    depth: 10,
-                },
-            },
-            peers: PeerFilter::All,
-            priority: Priority::Normal,
-            lifespan: Duration::ZERO,
-            min_period: Duration::ZERO,
-            interfaces: Vec::new(),
-            compression,
-            queue: QueueLimits { messages, ..QueueLimits::default() },
-            max_message_size: 1 << 20,
-            history: 0,
-        };
+        let queue = QueueLimits { messages, ..QueueLimits::default() };
+        let max_message_size = 1 << 20;
+        let route = OutgoingRoute { compression, queue, max_message_size, ..route_of_a_test(0) };
         application.command(Command::OfferRoute { id: RouteId(id), route });
     }
 
