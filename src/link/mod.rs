@@ -39,7 +39,7 @@ pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
 pub use fleet::Fleet;
 pub use identity::Identity;
 pub use interface::NetworkInterface;
-#[cfg(test)]
+#[cfg(all(test, feature = "net"))]
 pub(crate) use outbox::tests::route as route_of_a_test;
 pub use output::{Output, Transmit};
 pub use proof::FleetKey;
