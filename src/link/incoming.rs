@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::route::{IncomingLimits, Refusal, RefusalReason, RouteId, RouteOffer};
-use crate::wire::{Complete, Discard, Fragment, Reassembly};
+use crate::wire::{Complete, Discard, Fragment, Place, Reassembly};
 
 /// Topics that one peer may offer.
 pub(crate) const MAX_ROUTES: usize = 2_048;
@@ -163,31 +163,32 @@ impl Incoming {
         Some((topic, topic.revision))
     }
 
-    /// Takes a fragment of a message of this age; returns the message that it completes, and its topic.
+    /// Takes a fragment; returns the message that it completes, and its topic. `age` tells how old a
+    /// message is that was taken at a moment of the peer's clock.
     pub(crate) fn handle_fragment(
         &mut self,
         peer: &str,
         fragment: Fragment<'_>,
-        age: Duration,
+        age: impl Fn(u32) -> Duration,
         progress: &mut Progress,
     ) -> Option<(RouteId, &IncomingTopic, Complete)> {
-        let header = fragment.header;
-        let id = RouteId(header.route);
-        if header.epoch != progress.epoch {
-            return None;
-        }
-        let no_room = self.begins(id, &fragment)
-            && self.incomplete() + header.length as usize > MAX_INCOMPLETE;
+        let id = RouteId(fragment.route);
+        let begun = match fragment.place {
+            Place::First(header) if header.epoch != progress.epoch => return None,
+            Place::First(header) if self.begins(id, &fragment) => header.length as usize,
+            Place::First(_) | Place::Rest { .. } => 0,
+        };
+        let no_room = begun > 0 && self.incomplete() + begun > MAX_INCOMPLETE;
         let topic = self.topics.get_mut(&id)?;
         if no_room {
-            topic.dropped_queue += u64::from(fragment.offset == 0);
+            topic.dropped_queue += 1;
             return None;
         }
         let IncomingState::Accepted(reassembly) = &mut topic.state else { return None };
         match reassembly.handle_fragment(fragment) {
             Ok(Some(complete)) => {
                 progress.delivered.insert(id, complete.sequence);
-                if !topic.lifespan.is_zero() && age > topic.lifespan {
+                if !topic.lifespan.is_zero() && age(complete.taken) > topic.lifespan {
                     topic.dropped_expired += 1;
                     return None;
                 }
@@ -195,13 +196,12 @@ impl Incoming {
                 topic.bytes += complete.data.len() as u64;
                 Some((id, topic, complete))
             }
-            Ok(None) | Err(Discard::Old | Discard::Refused) => None,
+            Ok(None) | Err(Discard::Old | Discard::Stray) => None,
             Err(Discard::Oversize) => {
                 topic.dropped_oversize += 1;
                 if topic.dropped_oversize.is_power_of_two() {
                     log::warn!(
-                        "message of {} bytes dropped: peer={peer} topic={} dropped={}; raise max_message_size here to take it",
-                        header.length,
+                        "message dropped: peer={peer} topic={} dropped={}; raise max_message_size here to take it",
                         topic.offer.topic,
                         topic.dropped_oversize,
                     );

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use str0m::channel::{ChannelId, SctpInitData};
-use str0m::config::Fingerprint;
+use str0m::config::{DtlsVersion, Fingerprint};
 use str0m::ice::{IceCreds, StunMessage};
 use str0m::{Candidate, RtcConfig, RtcError};
 
@@ -30,8 +30,15 @@ const PASSWORD: &str = "lanelanelanelanelanelane";
 /// A check is answered before it could be sent again; asking seldom saves wake-ups.
 const CHECK_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Bytes of a datagram with one fragment besides that: DTLS 1.2 (37) and SCTP (28).
-const OVERHEAD: usize = 65;
+/// Bytes of a datagram at most, all that str0m allows: frames are filled whatever it is, and the
+/// larger it is, the less it costs.
+const MTU: usize = 1500;
+
+/// Bytes of a fragment at most, so that one datagram carries it: str0m wants 88 for DTLS and SCTP.
+pub(super) const FRAGMENT_LEN: usize = MTU - 88;
+
+/// Bytes of a datagram with one fragment besides that: DTLS 1.3 (22) and SCTP (28).
+const OVERHEAD: usize = 50;
 
 /// Bytes that SCTP may hold. The window of the paths is what bounds what is under way.
 const MAX_BUFFERED: usize = 1024 * 1024;
@@ -91,6 +98,8 @@ impl Inner {
         let mut config = RtcConfig::new()
             .clear_codecs()
             .set_dtls_cert(certificate.clone())
+            .set_dtls_version(DtlsVersion::Dtls13)
+            .set_mtu(MTU..=MTU)
             .set_sctp_max_buffered_amount(MAX_BUFFERED);
         config.set_max_stun_rto(CHECK_PAUSE);
         let mut rtc = config.build(now);

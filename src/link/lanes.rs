@@ -15,7 +15,7 @@ use str0m::net::{Protocol, Receive};
 
 use super::channels::PeerKind;
 use super::control::Control;
-use super::inner::{Inner, InnerOffer, InnerOutput};
+use super::inner::{self, Inner, InnerOffer, InnerOutput};
 use super::multipath::{EXPRESS, FrameKeys, Multipath, Ready, Share, Taken};
 use super::output::Transmit;
 use super::peer::{Interfaces, Scene};
@@ -23,6 +23,7 @@ use super::report::Handover;
 use super::snapshot::CandidateKind;
 use super::transport::{Certificate, Pair, Transport, TransportOutput, is_dtls, may_be_sent_to};
 use crate::config::{Delivery, Priority};
+use crate::wire::FRAGMENT_LEN;
 
 /// Which connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,6 +319,26 @@ impl Lanes {
         self.multipath.has_room(lane.number)
             && lane.inner.unsent() < MAX_UNSENT_BY_SCTP
             && lane.inner.write_fragment(delivery, fragment, now)
+    }
+
+    /// Bytes of a fragment at most.
+    pub(super) fn fragment_len(&self, lane: Lane) -> usize {
+        let is_inner = lane != Lane::Express && self.has_frames;
+        if is_inner { inner::FRAGMENT_LEN } else { FRAGMENT_LEN }
+    }
+
+    /// Sends what waits for company, but for lanes that have more (`is_stalled`, by [`Lane::ALL`]) and
+    /// get it as soon as what is under way is acknowledged. Where SCTP is what holds them back, it may
+    /// wait for just that company. Returns whether there is something to take.
+    pub(super) fn flush(&mut self, is_stalled: [bool; 3], now: Instant) -> bool {
+        let mut is_any = false;
+        for lane in Lane::INNER {
+            if let Some(InnerLane { number, .. }) = self.inner[index(lane as u8)] {
+                let is_backlogged = is_stalled[lane as usize] && !self.multipath.has_room(number);
+                is_any |= self.multipath.flush(number, is_backlogged, now);
+            }
+        }
+        is_any
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.

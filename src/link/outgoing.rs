@@ -9,7 +9,7 @@ use super::outbox::{Numbered, Offered};
 use super::queue::MessageQueue;
 use super::route::{Refusal, RouteId, RouteOffer};
 use crate::config::{Delivery, InterfaceKind, Priority};
-use crate::wire::{FRAGMENT_PAYLOAD, Fragment, Header};
+use crate::wire::{Fragment, Header};
 
 /// One fragment in so many is of the least urgent topics that wait, so that none starves for ever.
 const FLOOR: u32 = 8;
@@ -207,13 +207,14 @@ impl Outgoing {
         !self.ready.is_empty()
     }
 
-    /// The next fragment of a lane, encoded, and how it crosses. `clock` is that by which the peer
-    /// tells how old a message is. More urgent topics go first, but
+    /// The next fragment of a lane, encoded, of at most `length` bytes, and how it crosses. `clock` is
+    /// that by which the peer tells how old a message is. More urgent topics go first, but
     /// every [`FLOOR`]th fragment is of the less urgent ones. Topics of one priority take turns,
     /// fragment by fragment: a large message delays the small ones by one datagram each.
     pub(crate) fn next_fragment(
         &mut self,
         lane: Lane,
+        length: usize,
         epoch: u32,
         clock: impl Fn(Instant) -> u32,
         now: Instant,
@@ -228,7 +229,6 @@ impl Outgoing {
             None => (topic.queue.pop()?, 0),
         };
         let header = Header {
-            route: id.0,
             epoch,
             sequence: message.sequence,
             taken: clock(message.taken),
@@ -236,12 +236,12 @@ impl Outgoing {
             length: u32::try_from(message.data.len()).unwrap_or(u32::MAX),
             is_compressed: message.is_compressed,
         };
-        let fragment = Fragment::of(&message.data, offset, header);
-        let mut encoded = Vec::with_capacity(crate::wire::HEADER_LEN + fragment.payload.len());
+        let fragment = Fragment::of(&message.data, offset, id.0, header, length);
+        let mut encoded = Vec::with_capacity(fragment.encoded_len());
         fragment.encode(&mut encoded);
-        let next = offset as usize + FRAGMENT_PAYLOAD;
+        let next = offset as usize + fragment.payload.len();
         if next < message.data.len() {
-            topic.current = Some((message, offset + FRAGMENT_PAYLOAD as u32));
+            topic.current = Some((message, next as u32));
         } else {
             topic.messages += 1;
             topic.bytes += message.data.len() as u64;
@@ -295,6 +295,7 @@ mod tests {
     use super::super::outbox::{Outbox, tests::route};
     use super::super::route::OutgoingRoute;
     use super::*;
+    use crate::wire::{FRAGMENT_LEN, Place};
 
     const ID: RouteId = RouteId(1);
 
@@ -312,8 +313,12 @@ mod tests {
     }
 
     fn next(outgoing: &mut Outgoing) -> Option<u64> {
-        let (_, encoded) = outgoing.next_fragment(Lane::Normal, 0, |_| 0, Instant::now())?;
-        Fragment::decode(&encoded).ok().map(|fragment| fragment.header.sequence)
+        let (_, encoded) =
+            outgoing.next_fragment(Lane::Normal, FRAGMENT_LEN, 0, |_| 0, Instant::now())?;
+        match Fragment::decode(&encoded).ok()?.place {
+            Place::First(header) => Some(header.sequence),
+            Place::Rest { .. } => None,
+        }
     }
 
     #[test]

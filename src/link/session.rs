@@ -127,7 +127,11 @@ impl Session {
         loop {
             match self.lanes.poll(now) {
                 LanesOutput::Idle(at) => {
-                    if !self.write_next(identity.epoch, now) {
+                    if self.write_next(identity.epoch, now) {
+                        continue;
+                    }
+                    let is_stalled = self.stalled.each_ref().map(Option::is_some);
+                    if !self.lanes.flush(is_stalled, now) {
                         return SessionOutput::Timeout(at.min(self.lanes.poll_timeout(now)));
                     }
                 }
@@ -167,8 +171,10 @@ impl Session {
         for lane in Lane::ALL {
             let stalled = &mut self.stalled[lane as usize];
             let taken = |at| self.lanes.multipath().clock(at);
-            let next =
-                stalled.take().or_else(|| self.outgoing.next_fragment(lane, epoch, taken, now));
+            let length = self.lanes.fragment_len(lane);
+            let next = stalled
+                .take()
+                .or_else(|| self.outgoing.next_fragment(lane, length, epoch, taken, now));
             let Some((delivery, fragment)) = next else { continue };
             if self.lanes.write_fragment(lane, delivery, &fragment, now) {
                 is_any_written = true;
@@ -396,7 +402,8 @@ impl Session {
                 return None;
             }
         };
-        let age = self.lanes.multipath().age(fragment.header.taken, now);
+        let multipath = self.lanes.multipath();
+        let age = |taken| multipath.age(taken, now);
         let (id, topic, complete) =
             self.incoming.handle_fragment(&self.peer, fragment, age, progress)?;
         Some(IncomingMessage {

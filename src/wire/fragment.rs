@@ -1,26 +1,30 @@
-//! The header of a fragment, and cutting a message into fragments.
+//! Fragments: the first of a message tells what it is, those after it where they belong; and cutting
+//! a message into them.
 
 /// Version of the framing; the first byte of each fragment.
 pub const VERSION: u8 = 1;
 
 /// Flag: the message is one frame of Zstandard (RFC 8878) that tells the size of its content.
 const COMPRESSED: u8 = 1;
+/// Flag: it goes on with a message.
+const CONTINUED: u8 = 2;
 
-/// Bytes of the header.
-pub const HEADER_LEN: usize = 28;
+/// Bytes before the payload of the first fragment of a message, and of a later one.
+const FIRST_HEADER_LEN: usize = 24;
+const REST_HEADER_LEN: usize = 12;
 
-/// Payload of every fragment of a message but the last, bytes. With the header, SCTP (28) and
-/// DTLS 1.2 (37) it makes one datagram of 1093 bytes, below the 1150 that str0m may send: a larger
-/// one would be cut again by SCTP. A link frame that carries it (42 more) has room for the
-/// acknowledgements of three lanes and reports on two paths (63).
-pub const FRAGMENT_PAYLOAD: usize = 1000;
+/// Bytes of a fragment at most where its datagram has to fit a link frame. With SCTP (28) and DTLS
+/// 1.2 (37) it makes a datagram of 1093 bytes, below the 1150 that str0m may send: a larger one would
+/// be cut again by SCTP. A link frame that carries it (42 more) has room for the acknowledgements of
+/// three lanes and reports on two paths (63).
+pub const FRAGMENT_LEN: usize = 1028;
 
 /// Bytes that are no fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// Shorter than a header.
-    #[error("{0} bytes are too few for a fragment header of {HEADER_LEN}")]
+    /// Shorter than its header.
+    #[error("{0} bytes are too few for the header of a fragment")]
     Short(usize),
     /// Another version of the framing.
     #[error("fragment version {0}, expected {VERSION}")]
@@ -37,23 +41,27 @@ pub enum WireError {
     /// A section of a link frame is cut short or of an unknown kind.
     #[error("no section of a link frame in its last {0} bytes")]
     Section(usize),
-    /// Offset, payload and length of the message do not fit each other.
-    #[error("a fragment of {payload} bytes at offset {offset} is no part of a message of {length}")]
+    /// The first fragment does not fit the length of its message.
+    #[error("{payload} bytes do not begin a message of {length}")]
     Extent {
-        /// Where it would start.
-        offset: u32,
         /// Its bytes.
         payload: usize,
         /// Length of the message.
         length: u32,
     },
+    /// A later fragment without a place or without bytes.
+    #[error("{payload} bytes at offset {offset} continue no message")]
+    Continuation {
+        /// Where it would start.
+        offset: u32,
+        /// Its bytes.
+        payload: usize,
+    },
 }
 
-/// What each fragment tells about its message.
+/// What the first fragment tells about its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The sender's number of the topic.
-    pub route: u16,
     /// Drawn by the sending node when it starts; sequences count within it.
     pub epoch: u32,
     /// Number of the message, from 1.
@@ -66,37 +74,74 @@ pub struct Header {
     pub is_compressed: bool,
 }
 
-/// One part of a message.
+/// One part of a message. The parts of one cross in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment<'a> {
-    /// The same for all fragments of a message, but for the age.
-    pub header: Header,
-    /// Where the payload belongs, a multiple of [`FRAGMENT_PAYLOAD`].
-    pub offset: u32,
-    /// The part.
+    /// The sender's number of the topic.
+    pub route: u16,
+    /// Which part it is.
+    pub place: Place,
+    /// The part: as many bytes as the sender likes, one at least unless the message has none.
     pub payload: &'a [u8],
 }
 
+/// Which part of a message a fragment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The first one.
+    First(Header),
+    /// A later one.
+    Rest {
+        /// The lower half of the number of the message.
+        sequence: u32,
+        /// Bytes of the message before it.
+        offset: u32,
+    },
+}
+
 impl<'a> Fragment<'a> {
-    /// The fragment of `message` that starts at `offset`.
+    /// The fragment of `message` that starts at `offset` and has at most `length` bytes, header
+    /// included.
     ///
     /// # Panics
     /// If `offset` is beyond the message.
-    pub fn of(message: &'a [u8], offset: u32, header: Header) -> Self {
+    pub fn of(message: &'a [u8], offset: u32, route: u16, header: Header, length: usize) -> Self {
+        let place = match offset {
+            0 => Place::First(header),
+            _ => Place::Rest { sequence: header.sequence as u32, offset },
+        };
         let rest = &message[offset as usize..];
-        Self { header, offset, payload: &rest[..rest.len().min(FRAGMENT_PAYLOAD)] }
+        let most = length.saturating_sub(place.header_len()).max(1);
+        Self { route, place, payload: &rest[..rest.len().min(most)] }
+    }
+
+    /// Bytes that [`Fragment::encode`] writes.
+    pub fn encoded_len(&self) -> usize {
+        self.place.header_len() + self.payload.len()
     }
 
     /// Writes header and payload to the end of `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let header = &self.header;
-        out.extend_from_slice(&[VERSION, if header.is_compressed { COMPRESSED } else { 0 }]);
-        out.extend_from_slice(&header.route.to_be_bytes());
-        out.extend_from_slice(&header.epoch.to_be_bytes());
-        out.extend_from_slice(&header.sequence.to_be_bytes());
-        out.extend_from_slice(&header.taken.to_be_bytes());
-        out.extend_from_slice(&header.length.to_be_bytes());
-        out.extend_from_slice(&self.offset.to_be_bytes());
+        let route = self.route.to_be_bytes();
+        match &self.place {
+            Place::First(header) => {
+                out.extend_from_slice(&[
+                    VERSION,
+                    if header.is_compressed { COMPRESSED } else { 0 },
+                ]);
+                out.extend_from_slice(&route);
+                out.extend_from_slice(&header.epoch.to_be_bytes());
+                out.extend_from_slice(&header.sequence.to_be_bytes());
+                out.extend_from_slice(&header.taken.to_be_bytes());
+                out.extend_from_slice(&header.length.to_be_bytes());
+            }
+            Place::Rest { sequence, offset } => {
+                out.extend_from_slice(&[VERSION, CONTINUED]);
+                out.extend_from_slice(&route);
+                out.extend_from_slice(&sequence.to_be_bytes());
+                out.extend_from_slice(&offset.to_be_bytes());
+            }
+        }
         out.extend_from_slice(self.payload);
     }
 
@@ -105,40 +150,52 @@ impl<'a> Fragment<'a> {
     /// # Errors
     /// [`WireError`] for anything that [`Fragment::encode`] does not write.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
-        let Some((head, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+        let Some((head, rest)) = bytes.split_first_chunk::<REST_HEADER_LEN>() else {
             return Err(WireError::Short(bytes.len()));
         };
-        if head[0] != VERSION {
-            return Err(WireError::Version(head[0]));
+        let [version, flags, route @ ..] = *head;
+        if version != VERSION {
+            return Err(WireError::Version(version));
         }
-        let unknown = head[1] & !COMPRESSED;
-        if unknown != 0 {
-            return Err(WireError::Flags(unknown));
-        }
-        let u32_at =
-            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let header = Header {
-            route: u16::from_be_bytes([head[2], head[3]]),
-            epoch: u32_at(4),
-            sequence: u64::from(u32_at(8)) << 32 | u64::from(u32_at(12)),
-            taken: u32_at(16),
-            length: u32_at(20),
-            is_compressed: head[1] & COMPRESSED != 0,
+        let u32_at = |at: usize| {
+            let at: Option<&[u8; 4]> = bytes.get(at..).and_then(<[u8]>::first_chunk);
+            at.map(|bytes| u32::from_be_bytes(*bytes))
         };
-        let offset = u32_at(24);
-        // A fragment is full unless it is the last: so its place follows from its offset alone.
-        let expected =
-            header.length.checked_sub(offset).map(|rest| (rest as usize).min(FRAGMENT_PAYLOAD));
-        let aligned = (offset as usize).is_multiple_of(FRAGMENT_PAYLOAD);
-        let empty_tail = payload.is_empty() && offset > 0;
-        if expected != Some(payload.len()) || !aligned || empty_tail {
-            return Err(WireError::Extent {
-                offset,
-                payload: payload.len(),
-                length: header.length,
-            });
+        let route = u16::from_be_bytes([route[0], route[1]]);
+        let short = || WireError::Short(bytes.len());
+        let word = |at: usize| u32_at(at).ok_or_else(short);
+        if flags == CONTINUED {
+            let (sequence, offset) = (word(4)?, word(8)?);
+            if offset == 0 || rest.is_empty() {
+                return Err(WireError::Continuation { offset, payload: rest.len() });
+            }
+            return Ok(Self { route, place: Place::Rest { sequence, offset }, payload: rest });
         }
-        Ok(Self { header, offset, payload })
+        if flags & !COMPRESSED != 0 {
+            return Err(WireError::Flags(flags));
+        }
+        let payload = bytes.get(FIRST_HEADER_LEN..).ok_or_else(short)?;
+        let header = Header {
+            epoch: word(4)?,
+            sequence: u64::from(word(8)?) << 32 | u64::from(word(12)?),
+            taken: word(16)?,
+            length: word(20)?,
+            is_compressed: flags & COMPRESSED != 0,
+        };
+        let is_too_long = payload.len() > header.length as usize;
+        if is_too_long || (payload.is_empty() && header.length > 0) {
+            return Err(WireError::Extent { payload: payload.len(), length: header.length });
+        }
+        Ok(Self { route, place: Place::First(header), payload })
+    }
+}
+
+impl Place {
+    fn header_len(&self) -> usize {
+        match self {
+            Self::First(_) => FIRST_HEADER_LEN,
+            Self::Rest { .. } => REST_HEADER_LEN,
+        }
     }
 }
 
@@ -148,26 +205,22 @@ mod tests {
 
     use super::*;
 
-    pub(crate) fn header(sequence: u64, length: usize) -> Header {
+    fn header(sequence: u64, length: usize) -> Header {
         let length = u32::try_from(length).expect("test messages are small");
-        Header {
-            route: 7,
-            epoch: 0xDEAD_BEEF,
-            sequence,
-            taken: 1500,
-            length,
-            is_compressed: sequence.is_multiple_of(2),
-        }
+        let is_compressed = sequence.is_multiple_of(2);
+        Header { epoch: 0xDEAD_BEEF, sequence, taken: 1500, length, is_compressed }
     }
 
     #[test]
     fn a_fragment_is_read_as_it_was_written() {
-        let message = vec![5; FRAGMENT_PAYLOAD + 3];
-        for (offset, sequence) in [(0, 1 << 40), (FRAGMENT_PAYLOAD as u32, (1 << 40) + 1)] {
-            let fragment = Fragment::of(&message, offset, header(sequence, message.len()));
+        let message = vec![5; FRAGMENT_LEN + 3];
+        for (offset, sequence) in [(0, 1 << 40), (1_000, (1 << 40) + 1)] {
+            let header = header(sequence, message.len());
+            let fragment = Fragment::of(&message, offset, 7, header, FRAGMENT_LEN);
             let mut bytes = Vec::new();
             fragment.encode(&mut bytes);
-            assert_eq!(bytes.len(), HEADER_LEN + fragment.payload.len());
+            assert_eq!(bytes.len(), fragment.encoded_len());
+            assert!(bytes.len() <= FRAGMENT_LEN);
             assert_eq!(Fragment::decode(&bytes), Ok(fragment));
         }
     }
@@ -175,30 +228,30 @@ mod tests {
     #[test]
     fn a_part_that_does_not_fit_its_message_is_refused() {
         let mut bytes = Vec::new();
-        Fragment::of(b"abc", 0, header(1, 3)).encode(&mut bytes);
-        assert_eq!(
-            Fragment::decode(&bytes[..HEADER_LEN - 1]),
-            Err(WireError::Short(HEADER_LEN - 1))
-        );
+        Fragment::of(b"abc", 0, 7, header(1, 3), FRAGMENT_LEN).encode(&mut bytes);
+        let cut = FIRST_HEADER_LEN - 1;
+        assert_eq!(Fragment::decode(&bytes[..cut]), Err(WireError::Short(cut)));
         bytes.push(b'd');
-        assert_eq!(
-            Fragment::decode(&bytes),
-            Err(WireError::Extent { offset: 0, payload: 4, length: 3 })
-        );
+        assert_eq!(Fragment::decode(&bytes), Err(WireError::Extent { payload: 4, length: 3 }));
         bytes[0] = 9;
         assert_eq!(Fragment::decode(&bytes), Err(WireError::Version(9)));
+        bytes.clear();
+        Fragment::of(b"abc", 2, 7, header(1, 3), FRAGMENT_LEN).encode(&mut bytes);
+        bytes.pop();
+        let refused = WireError::Continuation { offset: 2, payload: 0 };
+        assert_eq!(Fragment::decode(&bytes), Err(refused));
     }
 
     #[test]
     fn unknown_flags_are_refused_by_name() {
         let mut bytes = Vec::new();
-        Fragment::of(b"abc", 0, header(2, 3)).encode(&mut bytes);
+        Fragment::of(b"abc", 0, 7, header(2, 3), FRAGMENT_LEN).encode(&mut bytes);
         assert_eq!(bytes[1], COMPRESSED);
-        bytes[1] |= 0b1000_0010;
+        bytes[1] |= 0b1000_0000;
         let refused = Fragment::decode(&bytes);
-        assert_eq!(refused, Err(WireError::Flags(0b1000_0010)));
+        assert_eq!(refused, Err(WireError::Flags(0b1000_0001)));
         let text = refused.map_err(|error| error.to_string());
-        assert_eq!(text, Err("fragment flags 0b10000010 are not known".to_owned()));
+        assert_eq!(text, Err("fragment flags 0b10000001 are not known".to_owned()));
     }
 
     proptest! {
@@ -208,10 +261,12 @@ mod tests {
             let _ = Fragment::decode(&bytes);
             if let [version, flags, ..] = &mut bytes[..] {
                 *version = VERSION;
-                *flags &= COMPRESSED;
+                *flags &= COMPRESSED | CONTINUED;
             }
-            if let Ok(fragment) = Fragment::decode(&bytes) {
-                prop_assert!(fragment.offset as usize + fragment.payload.len() <= fragment.header.length as usize);
+            if let Ok(fragment) = Fragment::decode(&bytes)
+                && let Place::First(header) = fragment.place
+            {
+                prop_assert!(fragment.payload.len() <= header.length as usize);
             }
         }
     }

@@ -15,12 +15,13 @@
 //! | tag (16 bytes)                                                |
 //! +---------------------------------------------------------------+
 //!
-//! data      1 | lane | sequence (4) | length (2) | datagram
+//! data      1 | lane | sequence (4) | length (2) | segment
 //! ack       2 | lane | next (4) | bytes (1) | bits: the first is for `next` + 1
 //! report    3 | path (2) | highest (6) | age, µs (4) | received (4) | reordering, µs (4)
 //! ```
 //!
-//! `session` and `path` are the sender's; with the number they are the nonce of the tag, which
+//! A segment of lane 0 is a datagram. One of another lane is a piece of the stream of its datagrams,
+//! each with its length (2) before it. `session` and `path` are the sender's; with the number they are the nonce of the tag, which
 //! covers everything before it. `next` is the lowest sequence that is missing. A report is about
 //! a path of the other side: the highest number that came by it and how long ago, how many came,
 //! and by how much one was late that came after a higher one.
@@ -39,13 +40,13 @@ pub const TAG_LEN: usize = 16;
 /// Bytes of a frame at most: 1200 pass everywhere (RFC 9000 §14), through tunnels too.
 pub const MAX_FRAME_LEN: usize = 1200;
 
-/// Bytes of a data section before its datagram.
+/// Bytes of a data section before its segment.
 pub const DATA_OVERHEAD: usize = 8;
 
 /// Bytes of an ack section before its bits.
 pub const ACK_OVERHEAD: usize = 7;
 
-/// Bytes of bits in one ack section at most: 1,024 datagrams.
+/// Bytes of bits in one ack section at most: 1,024 segments.
 pub const MAX_ACK_BITS: usize = 128;
 
 /// Bytes of a report section.
@@ -74,14 +75,14 @@ pub struct FrameHeader {
 /// One part of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section<'a> {
-    /// A datagram of a lane.
+    /// A segment of a lane.
     Data {
         /// The lane.
         lane: u8,
         /// Its place in the lane.
         sequence: u32,
-        /// The datagram.
-        datagram: &'a [u8],
+        /// The segment.
+        segment: &'a [u8],
     },
     /// What arrived of a lane.
     Ack {
@@ -149,12 +150,12 @@ impl Section<'_> {
     /// Writes the section to the end of `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Data { lane, sequence, datagram } => {
-                let length = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
+            Self::Data { lane, sequence, segment } => {
+                let length = u16::try_from(segment.len()).unwrap_or(u16::MAX);
                 out.extend_from_slice(&[DATA, *lane]);
                 out.extend_from_slice(&sequence.to_be_bytes());
                 out.extend_from_slice(&length.to_be_bytes());
-                out.extend_from_slice(&datagram[..length.into()]);
+                out.extend_from_slice(&segment[..length.into()]);
             }
             Self::Ack { lane, next, bits } => {
                 let bits = &bits[..bits.len().min(MAX_ACK_BITS)];
@@ -204,7 +205,7 @@ impl<'a> Reader<'a> {
         Some(match self.uint(1)? as u8 {
             DATA => {
                 let (lane, sequence, length) = (self.u8()?, self.u32()?, self.u16()?);
-                Section::Data { lane, sequence, datagram: self.bytes(length.into())? }
+                Section::Data { lane, sequence, segment: self.bytes(length.into())? }
             }
             ACK => {
                 let (lane, next, length) = (self.u8()?, self.u32()?, self.u8()?);
@@ -269,7 +270,7 @@ mod tests {
         #[test]
         fn a_frame_is_read_as_it_was_written(
             header in headers(),
-            datagram in proptest::collection::vec(any::<u8>(), 0..1100),
+            segment in proptest::collection::vec(any::<u8>(), 0..1100),
             bits in proptest::collection::vec(any::<u8>(), 0..=MAX_ACK_BITS),
             lane in any::<u8>(),
             sequence in any::<u32>(),
@@ -277,7 +278,7 @@ mod tests {
         ) {
             let report = PathReport { path: 7, highest, age: 1, received: 2, reordering: 3 };
             let sections = [
-                Section::Data { lane, sequence, datagram: &datagram },
+                Section::Data { lane, sequence, segment: &segment },
                 Section::Ack { lane, next: sequence, bits: &bits },
                 Section::Report(report),
             ];
@@ -287,7 +288,7 @@ mod tests {
             for section in sections {
                 section.encode(&mut frame);
             }
-            let expected = FRAME_HEADER_LEN + DATA_OVERHEAD + datagram.len()
+            let expected = FRAME_HEADER_LEN + DATA_OVERHEAD + segment.len()
                 + ACK_OVERHEAD + bits.len() + REPORT_LEN;
             prop_assert_eq!(frame.len(), expected);
             frame.extend_from_slice(&[0; TAG_LEN]);

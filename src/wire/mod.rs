@@ -2,7 +2,7 @@
 //! (`frame`) looks like. No clock, no sockets,
 //! no allocation that a peer could make grow without bound. The decoders take any bytes.
 //!
-//! One fragment is one data channel message. All integers are big endian:
+//! One fragment is one data channel message. All integers are big endian. The first of a message:
 //!
 //! ```text
 //!  0       1       2               4                               8
@@ -13,13 +13,25 @@
 //! +-------------------------------+-------------------------------+
 //! | taken at, sender's clock, µs  | length of the message, bytes  |
 //! +-------------------------------+-------------------------------+
-//! | offset of this fragment       | payload …                     |
+//! | payload …                                                     |
+//! +---------------------------------------------------------------+
+//! ```
+//!
+//! Those after it, in order:
+//!
+//! ```text
+//!  0       1       2               4                               8
+//! +-------+-------+---------------+-------------------------------+
+//! |version| flags | route         | sequence, lower 32 bits       |
+//! +-------+-------+---------------+-------------------------------+
+//! | offset of the payload         | payload …                     |
 //! +-------------------------------+-------------------------------+
 //! ```
 //!
-//! Flag 1: the message, put together, is one frame of Zstandard (RFC 8878), which tells the size of
-//! its content. Other flags are zero; a fragment with one that the receiver does not know is passed
-//! over.
+//! Flag 1, in the first: the message, put together, is one frame of Zstandard (RFC 8878), which tells
+//! the size of its content. Flag 2, alone: it goes on with a message. Other flags are zero; a fragment
+//! with one that the receiver does not know is passed over. A fragment may have any size that the
+//! data channel takes.
 //!
 //! With a standard WebRTC peer (a member of the fleet without the capability `rover_link`) all
 //! crosses one data channel, labelled `rover_link` and opened by the side with the smaller id. A
@@ -35,7 +47,7 @@ mod fragment;
 mod frame;
 mod reassembly;
 
-pub use fragment::{FRAGMENT_PAYLOAD, Fragment, HEADER_LEN, Header, VERSION, WireError};
+pub use fragment::{FRAGMENT_LEN, Fragment, Header, Place, VERSION, WireError};
 pub use frame::{
     ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FRAME_MARK, FrameHeader, MAX_ACK_BITS,
     MAX_FRAME_LEN, PathReport, REPORT_LEN, Section, Sections, TAG_LEN,

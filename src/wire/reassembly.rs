@@ -1,12 +1,6 @@
 //! Putting the fragments of one route together again.
 
-use std::collections::VecDeque;
-
-use super::fragment::{FRAGMENT_PAYLOAD, Fragment};
-
-/// Messages of one route that may be incomplete at once. A sender finishes a message before it
-/// begins the next of the same route; on an unordered channel the two can overlap.
-const MAX_PARTIAL: usize = 2;
+use super::fragment::{Fragment, Header, Place};
 
 /// A message, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,35 +22,34 @@ pub struct Complete {
 pub enum Discard {
     /// Its message was delivered before, or a newer one was.
     Old,
-    /// Its message is larger than the receiver allows; told once per message.
+    /// Its message is larger than the receiver allows; told by its first fragment alone.
     Oversize,
-    /// A further fragment of a message that was refused.
-    Refused,
+    /// It does not continue the message that is being put together.
+    Stray,
 }
 
-/// The messages of one route that are being put together, and how far the route has come.
+/// The message of one route that is being put together, and how far the route has come.
 ///
+/// A sender finishes a message or gives it up before it begins the next of the same route, and
+/// fragments cross in order: so one that does not fit belongs to a message of which a part got lost.
 /// Messages come out with rising sequences, each at most once.
 #[derive(Debug)]
 pub struct Reassembly {
-    partial: VecDeque<Partial>,
+    partial: Option<Partial>,
     max_message_size: u32,
     delivered: u64,
-    refused: u64,
 }
 
 #[derive(Debug)]
 struct Partial {
-    sequence: u64,
+    header: Header,
     data: Vec<u8>,
-    arrived: Vec<bool>,
-    missing: usize,
 }
 
 impl Reassembly {
     /// Takes messages of up to `max_message_size` bytes whose sequence is beyond `delivered`.
     pub fn new(max_message_size: u32, delivered: u64) -> Self {
-        Self { partial: VecDeque::new(), max_message_size, delivered, refused: 0 }
+        Self { partial: None, max_message_size, delivered }
     }
 
     /// Changes the limit for messages that have not begun to arrive.
@@ -69,17 +62,15 @@ impl Reassembly {
         self.delivered
     }
 
-    /// Bytes held for incomplete messages.
+    /// Bytes held for a message that is incomplete.
     pub fn bytes(&self) -> usize {
-        self.partial.iter().map(|partial| partial.data.len()).sum()
+        self.partial.as_ref().map_or(0, |partial| partial.header.length as usize)
     }
 
     /// Would this fragment begin a message, and so take memory for it?
     pub fn begins(&self, fragment: &Fragment<'_>) -> bool {
-        let header = &fragment.header;
-        header.sequence > self.delivered
-            && header.length <= self.max_message_size
-            && self.partial.iter().all(|partial| partial.sequence != header.sequence)
+        let Place::First(header) = &fragment.place else { return false };
+        header.sequence > self.delivered && header.length <= self.max_message_size
     }
 
     /// Adds a fragment; returns the message when it completes one.
@@ -87,66 +78,45 @@ impl Reassembly {
     /// # Errors
     /// [`Discard`] tells why the fragment led to nothing.
     pub fn handle_fragment(&mut self, fragment: Fragment<'_>) -> Result<Option<Complete>, Discard> {
-        let header = fragment.header;
-        if header.sequence <= self.delivered {
-            return Err(Discard::Old);
+        match fragment.place {
+            Place::First(header) if header.sequence <= self.delivered => return Err(Discard::Old),
+            Place::First(header) if header.length > self.max_message_size => {
+                return Err(Discard::Oversize);
+            }
+            Place::First(header) => {
+                let data = Vec::with_capacity(header.length as usize);
+                self.partial = Some(Partial { header, data });
+            }
+            Place::Rest { .. } => {}
         }
-        if header.length > self.max_message_size {
-            let first = self.refused != header.sequence;
-            self.refused = header.sequence;
-            return Err(if first { Discard::Oversize } else { Discard::Refused });
-        }
-        let index = self.partial_index(header.sequence, header.length);
-        let partial = &mut self.partial[index];
-        if partial.data.len() != header.length as usize {
-            return Err(Discard::Refused);
-        }
-        partial.add(fragment);
-        if partial.missing > 0 {
+        let partial = self.partial.as_mut().filter(|partial| partial.is_continued_by(&fragment));
+        let Some(partial) = partial else { return Err(Discard::Stray) };
+        partial.data.extend_from_slice(fragment.payload);
+        if partial.data.len() < partial.header.length as usize {
             return Ok(None);
         }
-        let Some(done) = self.partial.remove(index) else { return Ok(None) };
-        self.delivered = done.sequence;
-        self.partial.retain(|partial| partial.sequence > done.sequence);
+        let Some(Partial { header, data }) = self.partial.take() else { return Ok(None) };
+        self.delivered = header.sequence;
         Ok(Some(Complete {
-            sequence: done.sequence,
+            sequence: header.sequence,
             taken: header.taken,
-            data: done.data,
+            data,
             is_compressed: header.is_compressed,
             max_size: self.max_message_size,
         }))
     }
-
-    /// Where the message is being put together; begins it if need be, at the cost of the oldest.
-    fn partial_index(&mut self, sequence: u64, length: u32) -> usize {
-        if let Some(index) = self.partial.iter().position(|partial| partial.sequence == sequence) {
-            return index;
-        }
-        if self.partial.len() == MAX_PARTIAL {
-            self.partial.pop_front();
-        }
-        let length = length as usize;
-        // An empty message has one fragment as well.
-        let fragments = length.div_ceil(FRAGMENT_PAYLOAD).max(1);
-        self.partial.push_back(Partial {
-            sequence,
-            data: vec![0; length],
-            arrived: vec![false; fragments],
-            missing: fragments,
-        });
-        self.partial.len() - 1
-    }
 }
 
 impl Partial {
-    fn add(&mut self, fragment: Fragment<'_>) {
-        let start = fragment.offset as usize;
-        let arrived = &mut self.arrived[start / FRAGMENT_PAYLOAD];
-        if !*arrived {
-            *arrived = true;
-            self.missing -= 1;
-            self.data[start..start + fragment.payload.len()].copy_from_slice(fragment.payload);
-        }
+    fn is_continued_by(&self, fragment: &Fragment<'_>) -> bool {
+        let room = self.header.length as usize - self.data.len();
+        fragment.payload.len() <= room
+            && match fragment.place {
+                Place::First(header) => header == self.header && self.data.is_empty(),
+                Place::Rest { sequence, offset } => {
+                    sequence == self.header.sequence as u32 && offset as usize == self.data.len()
+                }
+            }
     }
 }
 
@@ -155,16 +125,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Header;
 
+    /// Fragments of at most 40 bytes.
     fn fragments(sequence: u64, message: &[u8]) -> Vec<Fragment<'_>> {
         let length = u32::try_from(message.len()).expect("test messages are small");
-        let header =
-            Header { route: 1, epoch: 1, sequence, taken: 0, length, is_compressed: false };
-        let count = message.len().div_ceil(FRAGMENT_PAYLOAD).max(1);
-        (0..count)
-            .map(|index| Fragment::of(message, (index * FRAGMENT_PAYLOAD) as u32, header))
-            .collect()
+        let header = Header { epoch: 1, sequence, taken: 0, length, is_compressed: false };
+        let mut parts = vec![Fragment::of(message, 0, 1, header, 40)];
+        let mut offset = parts[0].payload.len();
+        while offset < message.len() {
+            let part = Fragment::of(message, offset as u32, 1, header, 40);
+            offset += part.payload.len();
+            parts.push(part);
+        }
+        parts
     }
 
     #[test]
@@ -179,11 +152,12 @@ mod tests {
 
     #[test]
     fn a_message_beyond_the_limit_is_told_once_and_takes_no_memory() {
-        let message = vec![1; 2 * FRAGMENT_PAYLOAD];
-        let mut reassembly = Reassembly::new(FRAGMENT_PAYLOAD as u32, 0);
+        let message = vec![1; 60];
+        let mut reassembly = Reassembly::new(50, 0);
         let parts = fragments(1, &message);
+        assert!(!reassembly.begins(&parts[0]));
         assert_eq!(reassembly.handle_fragment(parts[0]), Err(Discard::Oversize));
-        assert_eq!(reassembly.handle_fragment(parts[1]), Err(Discard::Refused));
+        assert_eq!(reassembly.handle_fragment(parts[1]), Err(Discard::Stray));
         assert_eq!(reassembly.bytes(), 0);
         assert!(
             reassembly.handle_fragment(fragments(2, b"fits")[0]).is_ok_and(|done| done.is_some())
@@ -191,33 +165,37 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_changes_within_a_message_is_refused() {
-        let (long, longer) = (vec![1; 1500], vec![1; 3000]);
-        let mut reassembly = Reassembly::new(10_000, 0);
-        assert_eq!(reassembly.handle_fragment(fragments(1, &long)[0]), Ok(None));
-        assert_eq!(reassembly.handle_fragment(fragments(1, &longer)[2]), Err(Discard::Refused));
-    }
-
-    #[test]
-    fn incomplete_messages_are_bounded() {
+    fn one_incomplete_message_is_held_at_most() {
         let message = vec![1; 1500];
         let mut reassembly = Reassembly::new(10_000, 0);
         for sequence in 1..100 {
             assert_eq!(reassembly.handle_fragment(fragments(sequence, &message)[0]), Ok(None));
         }
-        assert_eq!(reassembly.bytes(), MAX_PARTIAL * 1500);
+        assert_eq!(reassembly.bytes(), 1500);
+    }
+
+    #[test]
+    fn a_message_of_which_a_part_got_lost_gives_way_to_the_next_one() {
+        let message = vec![1; 200];
+        let (first, second) = (fragments(1, &message), fragments(2, &message));
+        let mut reassembly = Reassembly::new(1_000, 0);
+        for part in first.iter().take(2).chain(&first[3..]) {
+            assert!(!matches!(reassembly.handle_fragment(*part), Ok(Some(_))));
+        }
+        let out: Vec<_> = second.iter().map(|part| reassembly.handle_fragment(*part)).collect();
+        assert!(matches!(out.last(), Some(Ok(Some(complete))) if complete.data == message));
     }
 
     proptest! {
         #[test]
-        fn fragments_in_any_order_and_number_give_the_message_once(
-            length in 0..5_000usize,
+        fn a_message_comes_out_whole_or_not_at_all(
+            length in 0..500usize,
             order in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
             let message: Vec<u8> = (0..length).map(|at| at as u8).collect();
             let parts = fragments(3, &message);
             let shuffled = order.iter().map(|index| parts[index.index(parts.len())]);
-            let mut reassembly = Reassembly::new(5_000, 0);
+            let mut reassembly = Reassembly::new(500, 0);
             let mut complete = Vec::new();
             for fragment in shuffled.chain(parts.iter().copied()) {
                 complete.extend(reassembly.handle_fragment(fragment).ok().flatten());

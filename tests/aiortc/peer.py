@@ -17,8 +17,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from websockets.asyncio.client import connect
 
-# Version, zero, route, epoch, sequence, time taken, length, offset.
-HEADER = struct.Struct(">BBHIQIII")
+# Of the first fragment: version, flags, route, epoch, sequence, time taken, length.
+HEADER = struct.Struct(">BBHIQII")
 VERSION = 1
 OWN_ROUTE = 7
 ROUTE = {
@@ -49,11 +49,11 @@ class Peer:
 
     def _take_message(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
-            _, _, _, _, _, _, length, offset = HEADER.unpack_from(message)
+            _, flags, _, _, _, _, length = HEADER.unpack_from(message)
             payload = message[HEADER.size :]
-            assert (length, offset) == (len(payload), 0), "the messages of this test fit one fragment"
+            assert (length, flags) == (len(payload), 0), "the messages of this test fit one fragment"
             self._sequence += 1
-            header = HEADER.pack(VERSION, 0, OWN_ROUTE, 0, self._sequence, 0, length, 0)
+            header = HEADER.pack(VERSION, 0, OWN_ROUTE, 0, self._sequence, 0, length)
             self._channel.send(header + payload)
             return
         control = json.loads(message)

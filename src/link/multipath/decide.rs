@@ -364,7 +364,7 @@ impl Multipath {
         }
         if self.outage_since.is_none() {
             let paced = self.paths.values().filter_map(|path| path.window.opens());
-            if !self.repeats.is_empty() || self.fresh.iter().any(|queue| !queue.is_empty()) {
+            if !self.repeats.is_empty() || self.next_to_leave().is_some() {
                 paced.filter(|at| *at > now).for_each(&mut take);
             }
         }

@@ -2,22 +2,28 @@
 //! carry them. The sender keeps each until it is acknowledged, the receiver holds back what came
 //! too early.
 //!
+//! What a frame carries, is acknowledged and is sent again is a segment. On the urgent lane that is
+//! a datagram; on others it is a piece of the stream of datagrams, as large as the frame can take.
+//!
 //! SCTP above it sees a network that neither loses nor reorders. Neither side ever gives up: a
 //! sender that has no room refuses what is new, and SCTP sends that again.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use bytes::Bytes;
+
+use super::stream::{Packer, Unpacker};
 use crate::wire::MAX_ACK_BITS;
 
-/// Datagrams of one lane that may be unacknowledged, and how far ahead of a missing one a receiver
+/// Segments of one lane that may be unacknowledged, and how far ahead of a missing one a receiver
 /// holds.
-const MAX_DATAGRAMS: usize = 4_096;
+const MAX_SEGMENTS: usize = 4_096;
 
 /// Bytes of them, each way: the largest window, and what SCTP may add at once.
 const MAX_BYTES: usize = 576 * 1024;
 
-/// A frame that carried a datagram.
+/// A frame that carried a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Copy {
     /// Our number of the path.
@@ -26,10 +32,10 @@ pub(super) struct Copy {
     pub(super) number: u64,
 }
 
-/// A datagram that is not acknowledged yet.
+/// A segment that is not acknowledged yet.
 #[derive(Debug)]
 pub(super) struct Unacked {
-    pub(super) datagram: Vec<u8>,
+    pub(super) segment: Bytes,
     /// The newest copy, and when it left; `None` while it has not left at all.
     pub(super) copy: Option<(Copy, Instant)>,
     /// Times that it was sent again.
@@ -45,19 +51,50 @@ pub(super) struct LaneSender {
     base: u32,
     /// `None` = acknowledged before an earlier one.
     entries: VecDeque<Option<Unacked>>,
+    /// Of the entries.
     bytes: usize,
+    /// What is not cut yet.
+    waiting: Packer,
 }
 
 impl LaneSender {
-    /// Takes a datagram; returns its sequence, or `None` if there is no room.
-    pub(super) fn push(&mut self, datagram: Vec<u8>) -> Option<u32> {
-        if self.entries.len() >= MAX_DATAGRAMS || self.bytes + datagram.len() > MAX_BYTES {
+    /// Takes a segment that is to leave; returns its sequence, or `None` if there is no room.
+    pub(super) fn push(&mut self, segment: Bytes) -> Option<u32> {
+        if self.entries.len() >= MAX_SEGMENTS || self.bytes() + segment.len() > MAX_BYTES {
             return None;
         }
+        Some(self.enter(segment))
+    }
+
+    /// Adds a datagram to the stream; `false` if there is no room.
+    pub(super) fn queue(&mut self, datagram: &[u8]) -> bool {
+        if self.bytes() + datagram.len() > MAX_BYTES {
+            return false;
+        }
+        self.waiting.push(datagram);
+        true
+    }
+
+    /// Bytes of the stream that are not cut yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Cuts a segment of at most so many bytes from the stream; returns its sequence, or `None` if
+    /// nothing waits or too many are unacknowledged.
+    pub(super) fn cut(&mut self, length: usize) -> Option<u32> {
+        if self.waiting.len() == 0 || self.entries.len() >= MAX_SEGMENTS {
+            return None;
+        }
+        let segment = self.waiting.cut(length);
+        Some(self.enter(segment))
+    }
+
+    fn enter(&mut self, segment: Bytes) -> u32 {
         let sequence = self.base.wrapping_add(self.entries.len() as u32);
-        self.bytes += datagram.len();
-        self.entries.push_back(Some(Unacked { datagram, copy: None, tries: 0, is_due: false }));
-        Some(sequence)
+        self.bytes += segment.len();
+        self.entries.push_back(Some(Unacked { segment, copy: None, tries: 0, is_due: false }));
+        sequence
     }
 
     /// Notes what the peer has. What it cannot have is passed over.
@@ -67,24 +104,24 @@ impl LaneSender {
             return;
         }
         for entry in self.entries.drain(..confirmed).flatten() {
-            self.bytes -= entry.datagram.len();
+            self.bytes -= entry.segment.len();
         }
         self.base = next;
         for (index, entry) in self.entries.iter_mut().skip(1).take(bits.len() * 8).enumerate() {
             if bits[index / 8] & (1 << (index % 8)) != 0
                 && let Some(entry) = entry.take()
             {
-                self.bytes -= entry.datagram.len();
+                self.bytes -= entry.segment.len();
             }
         }
     }
 
-    /// The datagram of this sequence, unless it is acknowledged.
+    /// The segment of this sequence, unless it is acknowledged.
     pub(super) fn get(&self, sequence: u32) -> Option<&Unacked> {
         self.entries.get(sequence.wrapping_sub(self.base) as usize)?.as_ref()
     }
 
-    /// The datagram of this sequence, unless it is acknowledged.
+    /// The segment of this sequence, unless it is acknowledged.
     pub(super) fn get_mut(&mut self, sequence: u32) -> Option<&mut Unacked> {
         self.entries.get_mut(sequence.wrapping_sub(self.base) as usize)?.as_mut()
     }
@@ -97,13 +134,18 @@ impl LaneSender {
         })
     }
 
-    /// Bytes that are not acknowledged.
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes that are cut and not acknowledged.
+    pub(super) fn under_way(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that are not acknowledged, those that wait included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.waiting.len()
     }
 }
 
-/// What became of a datagram that arrived.
+/// What became of a segment that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// The next in order.
@@ -122,15 +164,16 @@ pub(super) struct LaneReceiver {
     /// Lowest sequence that is missing.
     next: u32,
     /// Complete up to `next`, to be taken.
-    ready: VecDeque<Vec<u8>>,
+    ready: VecDeque<Bytes>,
     /// From `next` on.
-    held: VecDeque<Option<Vec<u8>>>,
+    held: VecDeque<Option<Bytes>>,
     held_bytes: usize,
+    unpacker: Unpacker,
 }
 
 impl LaneReceiver {
-    /// Takes a datagram.
-    pub(super) fn handle(&mut self, sequence: u32, datagram: &[u8]) -> Arrival {
+    /// Takes a segment.
+    pub(super) fn handle(&mut self, sequence: u32, segment: &[u8]) -> Arrival {
         let ahead = sequence.wrapping_sub(self.next) as usize;
         if ahead >= 1 << 31 {
             return Arrival::Duplicate;
@@ -138,27 +181,38 @@ impl LaneReceiver {
         if self.held.get(ahead).is_some_and(Option::is_some) {
             return Arrival::Duplicate;
         }
-        if ahead >= MAX_DATAGRAMS || (ahead > 0 && self.held_bytes + datagram.len() > MAX_BYTES) {
+        if ahead >= MAX_SEGMENTS || (ahead > 0 && self.held_bytes + segment.len() > MAX_BYTES) {
             return Arrival::Refused;
         }
         if ahead >= self.held.len() {
             self.held.resize(ahead + 1, None);
         }
-        self.held[ahead] = Some(datagram.to_vec());
-        self.held_bytes += datagram.len();
+        self.held[ahead] = Some(Bytes::copy_from_slice(segment));
+        self.held_bytes += segment.len();
         while let Some(Some(_)) = self.held.front()
-            && let Some(Some(datagram)) = self.held.pop_front()
+            && let Some(Some(segment)) = self.held.pop_front()
         {
-            self.held_bytes -= datagram.len();
+            self.held_bytes -= segment.len();
             self.next = self.next.wrapping_add(1);
-            self.ready.push_back(datagram);
+            self.ready.push_back(segment);
         }
         if ahead == 0 { Arrival::InOrder } else { Arrival::Early }
     }
 
-    /// The next datagram in order.
-    pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
+    /// The next segment in order.
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
         self.ready.pop_front()
+    }
+
+    /// The next datagram of the stream.
+    pub(super) fn pop_streamed(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(datagram) = self.unpacker.pop() {
+                return Some(datagram);
+            }
+            let segment = self.pop()?;
+            self.unpacker.push(&segment);
+        }
     }
 
     /// Is something missing that must have been sent?
@@ -184,8 +238,8 @@ mod tests {
 
     use super::*;
 
-    fn datagram(index: u32) -> Vec<u8> {
-        index.to_be_bytes().to_vec()
+    fn segment(index: u32) -> Bytes {
+        Bytes::copy_from_slice(&index.to_be_bytes())
     }
 
     proptest! {
@@ -198,14 +252,14 @@ mod tests {
             let mut receiver = LaneReceiver { next: start, ..LaneReceiver::default() };
             let mut received = Vec::new();
             for (index, (lost, twice, ack_lost)) in fates.iter().enumerate() {
-                let sequence = sender.push(datagram(index as u32)).expect("room");
+                let sequence = sender.push(segment(index as u32)).expect("room");
                 if !lost {
-                    receiver.handle(sequence, &datagram(index as u32));
+                    receiver.handle(sequence, &segment(index as u32));
                 }
                 if *twice {
-                    let again: Vec<_> = sender.iter().map(|(at, entry)| (at, entry.datagram.clone())).collect();
-                    for (at, datagram) in again.into_iter().rev() {
-                        receiver.handle(at, &datagram);
+                    let again: Vec<_> = sender.iter().map(|(at, entry)| (at, entry.segment.clone())).collect();
+                    for (at, segment) in again.into_iter().rev() {
+                        receiver.handle(at, &segment);
                     }
                 }
                 received.extend(std::iter::from_fn(|| receiver.pop()));
@@ -214,12 +268,12 @@ mod tests {
                     sender.handle_ack(next, &bits);
                 }
             }
-            let rest: Vec<_> = sender.iter().map(|(at, entry)| (at, entry.datagram.clone())).collect();
-            for (at, datagram) in rest {
-                receiver.handle(at, &datagram);
+            let rest: Vec<_> = sender.iter().map(|(at, entry)| (at, entry.segment.clone())).collect();
+            for (at, segment) in rest {
+                receiver.handle(at, &segment);
             }
             received.extend(std::iter::from_fn(|| receiver.pop()));
-            let expected: Vec<_> = (0..fates.len() as u32).map(datagram).collect();
+            let expected: Vec<_> = (0..fates.len() as u32).map(segment).collect();
             prop_assert_eq!(received, expected);
             let (next, bits) = receiver.ack();
             sender.handle_ack(next, &bits);
@@ -233,10 +287,10 @@ mod tests {
         ) {
             let mut sender = LaneSender::default();
             for index in 0..20 {
-                sender.push(datagram(index));
+                sender.push(segment(index));
             }
             sender.handle_ack(next, &bits);
-            let left: usize = sender.iter().map(|(_, entry)| entry.datagram.len()).sum();
+            let left: usize = sender.iter().map(|(_, entry)| entry.segment.len()).sum();
             prop_assert_eq!(left, sender.bytes());
         }
     }
@@ -244,11 +298,11 @@ mod tests {
     #[test]
     fn both_sides_are_bounded() {
         let mut sender = LaneSender::default();
-        let taken = std::iter::from_fn(|| sender.push(vec![0; 1_000])).count();
+        let taken = std::iter::from_fn(|| sender.push(Bytes::from(vec![0; 1_000]))).count();
         assert_eq!(taken, MAX_BYTES / 1_000);
         let mut receiver = LaneReceiver::default();
-        assert_eq!(receiver.handle(MAX_DATAGRAMS as u32, &[1]), Arrival::Refused);
-        let early = (1..MAX_DATAGRAMS as u32)
+        assert_eq!(receiver.handle(MAX_SEGMENTS as u32, &[1]), Arrival::Refused);
+        let early = (1..MAX_SEGMENTS as u32)
             .filter(|sequence| receiver.handle(*sequence, &[0; 1_000]) == Arrival::Early)
             .count();
         assert_eq!(early, MAX_BYTES / 1_000);

@@ -4,7 +4,7 @@
 //! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
 //! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
 //! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
-//! again elsewhere; `receive` takes frames apart; `decide` does what time brings. Towards peers that
+//! again elsewhere; what is not urgent fills frames as a `stream`; `receive` takes frames apart; `decide` does what time brings. Towards peers that
 //! do not read frames, `bare` takes their place.
 
 mod assess;
@@ -21,11 +21,14 @@ mod seal;
 mod select;
 mod send;
 mod show;
+mod stream;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 pub(super) use check::Credentials;
 pub(super) use seal::{FrameKeys, Share};
@@ -50,7 +53,8 @@ const MAX_PATHS: usize = 64;
 /// Remote addresses that a peer may name.
 const MAX_REMOTES: usize = 16;
 
-/// The lane of urgent topics and of control messages. Others come and go.
+/// The lane of urgent topics and of control messages: each datagram leaves at once, in a frame of
+/// its own. Others come and go; they leave in the pace of a path, and fill frames.
 pub(super) const EXPRESS: u8 = 0;
 
 /// What is ready for the network or the application.
@@ -78,26 +82,32 @@ struct Lane {
     receiver: LaneReceiver,
     /// May what came be taken?
     is_released: bool,
-    /// When the last datagram came.
+    /// When the last segment came.
     heard: Option<Instant>,
+    /// Is there more to come than waits in the sender? Then frames leave full only.
+    is_backlogged: bool,
 }
 
 impl Lane {
     /// The datagrams that can be taken now, with the number of the lane.
-    fn arrived(&mut self, number: u8) -> impl Iterator<Item = (u8, Vec<u8>)> {
-        let receiver = Some(&mut self.receiver).filter(|_| self.is_released);
-        receiver
-            .into_iter()
-            .flat_map(move |receiver| std::iter::from_fn(move || Some((number, receiver.pop()?))))
+    fn arrived(&mut self, number: u8) -> impl Iterator<Item = (u8, Bytes)> {
+        std::iter::from_fn(move || {
+            let datagram = match number {
+                _ if !self.is_released => None,
+                EXPRESS => self.receiver.pop(),
+                _ => self.receiver.pop_streamed(),
+            };
+            Some((number, datagram?))
+        })
     }
 }
 
-/// A datagram, unless it is acknowledged.
+/// A segment, unless it is acknowledged.
 fn unacked(lanes: &BTreeMap<u8, Lane>, name: Name) -> Option<&Unacked> {
     lanes.get(&name.lane)?.sender.get(name.sequence)
 }
 
-/// A datagram, unless it is acknowledged.
+/// A segment, unless it is acknowledged.
 fn unacked_mut(lanes: &mut BTreeMap<u8, Lane>, name: Name) -> Option<&mut Unacked> {
     lanes.get_mut(&name.lane)?.sender.get_mut(name.sequence)
 }
@@ -144,7 +154,7 @@ pub(super) struct Multipath {
     next_report: u16,
     lanes: BTreeMap<u8, Lane>,
     /// Datagrams to be taken, with their lanes.
-    arrived: VecDeque<(u8, Vec<u8>)>,
+    arrived: VecDeque<(u8, Bytes)>,
 
     selected: Option<u16>,
     /// Interface that a person asked for.
@@ -159,9 +169,6 @@ pub(super) struct Multipath {
     outage_since: Option<Instant>,
     handovers: u32,
 
-    /// Not urgent and not sent yet: it waits for its turn in the pace of the path; lanes of odd
-    /// numbers first.
-    fresh: [VecDeque<Name>; 2],
     /// To be sent again, in order, and whether by another path than before.
     repeats: VecDeque<(Name, bool)>,
     /// Further copies, the first that is due in front: when, what, on which path.
@@ -219,7 +226,6 @@ impl Multipath {
             chosen: now,
             outage_since: None,
             handovers: 0,
-            fresh: [VecDeque::new(), VecDeque::new()],
             repeats: VecDeque::new(),
             copies: VecDeque::new(),
             probe_due: None,
@@ -307,9 +313,9 @@ impl Multipath {
         self.arrived.retain(|(lane, _)| *lane != number);
     }
 
-    /// Bytes of a lane that the peer has not acknowledged.
-    pub(super) fn unacknowledged(&self, lane: u8) -> usize {
-        self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes())
+    /// Bytes of a lane that have left and are not acknowledged.
+    fn under_way(&self, lane: u8) -> usize {
+        self.lanes.get(&lane).map_or(0, |lane| lane.sender.under_way())
     }
 
     /// May more of a lane that is not urgent be under way? It may use what the other one leaves of
@@ -319,7 +325,8 @@ impl Multipath {
         let paced = self.lanes.iter().filter(|(number, _)| **number != EXPRESS);
         let all: usize = paced.map(|(_, lane)| lane.sender.bytes()).sum();
         let part = if lane.is_multiple_of(2) { LOW_PART } else { NORMAL_PART };
-        all < window || self.unacknowledged(lane) < window / part
+        // What waits to fill a frame is not under way.
+        all < window || self.under_way(lane) < window / part
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.
@@ -437,7 +444,7 @@ impl Multipath {
     }
 
     /// The next DTLS datagram for the session of a lane, with the number of the lane.
-    pub(super) fn take_datagram(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(super) fn take_datagram(&mut self) -> Option<(u8, Bytes)> {
         self.arrived.pop_front()
     }
 

@@ -18,10 +18,10 @@ use crate::wire::PathReport;
 /// 40 s of probes on a path that answers nothing.
 const MAX_REMEMBERED: usize = 2_048;
 
-/// Datagrams that one frame can carry: one, and what was sent just before it.
+/// Segments that one frame can carry: one, and what was sent just before it.
 pub(super) const MAX_CARRIED: usize = 3;
 
-/// A datagram of a lane, by name.
+/// A segment of a lane, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) lane: u8,

@@ -117,14 +117,14 @@ impl Multipath {
                         lane.sender.handle_ack(next, bits);
                     }
                 }
-                Section::Data { lane: number, sequence, datagram } => {
+                Section::Data { lane: number, sequence, segment } => {
                     // One that has not begun here yet is not acknowledged, and so sent again.
                     let Some(lane) = self.lanes.get_mut(&number) else { continue };
                     self.last_data = Some(now);
                     lane.heard = Some(now);
-                    let arrival = lane.receiver.handle(sequence, datagram);
+                    let arrival = lane.receiver.handle(sequence, segment);
                     log::trace!(
-                        "datagram came: at={:.6} peer={} by={} sequence={sequence} {arrival:?}",
+                        "segment came: at={:.6} peer={} by={} sequence={sequence} {arrival:?}",
                         now.saturating_duration_since(self.started).as_secs_f64(),
                         self.peer,
                         pair.0

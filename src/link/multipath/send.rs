@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::assess::normal_confirmation;
 use super::check::{Stun, stun};
 use super::lane::Copy;
@@ -61,6 +63,11 @@ const TELL_TIME_PATH: Duration = Duration::from_millis(20);
 /// and reports about two paths.
 const USUAL_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN + 2 * (ACK_OVERHEAD + 8) + 2 * REPORT_LEN;
 
+/// Bytes of a segment at most: it fills a frame, or leaves room for acknowledgements of three lanes
+/// and reports about two paths.
+const MAX_SEGMENT_LEN: usize = MAX_FRAME_LEN - FRAME_HEADER_LEN - DATA_OVERHEAD - TAG_LEN;
+const ACK_ROOM: usize = 3 * ACK_OVERHEAD + 2 * REPORT_LEN;
+
 /// Least time between two acknowledgements, unless a frame is sent for nothing else.
 const ACK_SPACING: Duration = Duration::from_millis(1);
 
@@ -111,20 +118,24 @@ impl Multipath {
     /// Sends a datagram of a lane, now or when a path carries again.
     pub(in crate::link) fn send(&mut self, lane: u8, datagram: Vec<u8>, now: Instant) {
         let Some(state) = self.lanes.get_mut(&lane) else { return };
+        self.last_data = Some(now);
+        if lane != EXPRESS {
+            if !state.sender.queue(&datagram) {
+                self.counters.refused += 1;
+            }
+            // Until it is told that nothing follows.
+            state.is_backlogged = true;
+            self.send_fresh(now);
+            return;
+        }
         let length = datagram.len() as u64;
-        let Some(sequence) = state.sender.push(datagram) else {
+        let Some(sequence) = state.sender.push(Bytes::from(datagram)) else {
             self.counters.refused += 1;
             return;
         };
         self.counters.datagrams += 1;
         self.counters.bytes_first += length;
-        self.last_data = Some(now);
         let name = Name { lane, sequence };
-        if lane != EXPRESS {
-            self.fresh[usize::from(lane.is_multiple_of(2))].push_back(name);
-            self.send_fresh(now);
-            return;
-        }
         let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
         let carried = self.with_earlier(name, path);
         self.send_data(path, &carried, now);
@@ -150,7 +161,7 @@ impl Multipath {
     /// silent, for what does not arrive holds up all behind it.
     pub(super) fn send_fresh(&mut self, now: Instant) {
         let Some(id) = self.selected.filter(|path| self.is_alive(*path)) else { return };
-        while let Some(name) = self.fresh.iter().find_map(VecDeque::front).copied() {
+        while let Some(lane) = self.next_to_leave() {
             let is_silent = self.paths.get(&id).is_some_and(|path| path.is_silent);
             let other = if is_silent { self.alternative(id) } else { None };
             let pacing = other.unwrap_or(id);
@@ -158,14 +169,19 @@ impl Multipath {
             if !path.window.is_open(now) {
                 return;
             }
-            if let Some(queue) = self.fresh.iter_mut().find(|queue| !queue.is_empty()) {
-                queue.pop_front();
-            }
-            let Some(entry) = unacked(&self.lanes, name) else { continue };
-            let length = entry.datagram.len();
-            if entry.copy.is_some() {
-                continue;
-            }
+            let tells = self.ack_due.is_some() && now >= self.last_ack + ACK_SPACING;
+            let most = if tells { MAX_SEGMENT_LEN - ACK_ROOM } else { MAX_SEGMENT_LEN };
+            let sender = self.lanes.get_mut(&lane).map(|lane| &mut lane.sender);
+            let Some((sender, sequence)) = sender.and_then(|sender| {
+                let sequence = sender.cut(most)?;
+                Some((sender, sequence))
+            }) else {
+                return;
+            };
+            let name = Name { lane, sequence };
+            let length = sender.get(sequence).map_or(0, |entry| entry.segment.len());
+            self.counters.datagrams += 1;
+            self.counters.bytes_first += length as u64;
             path.window.handle_sent(length, &path.round_trip, now);
             self.send_data(id, &[name], now);
             if let Some(other) = other {
@@ -173,6 +189,26 @@ impl Multipath {
                 self.send_data(other, &[name], now);
             }
         }
+    }
+
+    /// The lane that is not urgent whose next segment may leave as soon as the path allows; those of
+    /// odd numbers first.
+    pub(super) fn next_to_leave(&self) -> Option<u8> {
+        let ready = self.lanes.iter().filter(|(number, lane)| {
+            let least = if lane.is_backlogged { MAX_SEGMENT_LEN } else { 1 };
+            **number != EXPRESS && lane.sender.waiting() >= least
+        });
+        ready.map(|(number, _)| *number).min_by_key(|number| (number.is_multiple_of(2), *number))
+    }
+
+    /// Sends what waits in a lane, unless there is more to come that the window holds back: frames
+    /// that are not full would cost room then. Returns whether anything is ready.
+    pub(in crate::link) fn flush(&mut self, lane: u8, is_backlogged: bool, now: Instant) -> bool {
+        if let Some(state) = self.lanes.get_mut(&lane) {
+            state.is_backlogged = is_backlogged;
+        }
+        self.send_fresh(now);
+        !self.out.is_empty()
     }
 
     /// The datagram, and those of its lane before it that may be lost, if the path shows loss.
@@ -185,10 +221,10 @@ impl Multipath {
         let Some(lane) = self.lanes.get(&name.lane) else { return carried };
         let mut size = FRAME_HEADER_LEN + TAG_LEN;
         for (sequence, entry) in lane.sender.iter().rev().take(1 + MAX_EARLIER) {
-            size += DATA_OVERHEAD + entry.datagram.len();
+            size += DATA_OVERHEAD + entry.segment.len();
             if sequence != name.sequence && size <= MAX_ALONG {
                 carried.push(Name { lane: name.lane, sequence });
-                self.counters.bytes_duplicated += entry.datagram.len() as u64;
+                self.counters.bytes_duplicated += entry.segment.len() as u64;
             }
         }
         carried
@@ -235,7 +271,7 @@ impl Multipath {
             sent,
         };
         let carried_len = |name: &Name| {
-            unacked(&self.lanes, *name).map_or(0, |entry| DATA_OVERHEAD + entry.datagram.len())
+            unacked(&self.lanes, *name).map_or(0, |entry| DATA_OVERHEAD + entry.segment.len())
         };
         let length = names.iter().map(carried_len).sum::<usize>() + USUAL_OVERHEAD;
         let mut frame = Vec::with_capacity(length.min(MAX_FRAME_LEN));
@@ -243,11 +279,8 @@ impl Multipath {
         let mut carried = [None; MAX_CARRIED];
         for (slot, name) in carried.iter_mut().zip(names) {
             let Some(entry) = unacked(&self.lanes, *name) else { continue };
-            let section = Section::Data {
-                lane: name.lane,
-                sequence: name.sequence,
-                datagram: &entry.datagram,
-            };
+            let section =
+                Section::Data { lane: name.lane, sequence: name.sequence, segment: &entry.segment };
             section.encode(&mut frame);
             *slot = Some(*name);
         }
@@ -268,10 +301,11 @@ impl Multipath {
     /// Adds what came, of late or all of it, as far as there is room: first the lanes, for a report
     /// means that what it covers and no lane acknowledges is lost.
     fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, is_all: bool, now: Instant) {
-        if !is_all && now < self.last_ack + ACK_SPACING {
+        let room = MAX_FRAME_LEN - TAG_LEN;
+        let has_room = frame.len() + ACK_OVERHEAD <= room;
+        if !is_all && (now < self.last_ack + ACK_SPACING || !has_room) {
             return;
         }
-        let room = MAX_FRAME_LEN - TAG_LEN;
         let length = frame.len();
         for (lane, state) in &self.lanes {
             if state.heard.is_some_and(|at| is_all || now < at + TELL_TIME_LANE) {
@@ -311,7 +345,7 @@ impl Multipath {
         if with_oldest {
             let oldest = self.lanes.iter().filter_map(|(lane, state)| {
                 let (sequence, entry) = state.sender.iter().next()?;
-                Some((Name { lane: *lane, sequence }, entry.datagram.len()))
+                Some((Name { lane: *lane, sequence }, entry.segment.len()))
             });
             let mut size = 0;
             for (name, length) in oldest {
@@ -395,7 +429,7 @@ impl Multipath {
         while let Some((name, is_unanswered)) = self.repeats.pop_front() {
             let Some(entry) = unacked(&self.lanes, name) else { continue };
             let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
-            let length = entry.datagram.len();
+            let length = entry.segment.len();
             let path = self.path_for_repeat(former.filter(|_| is_unanswered));
             let Some(path) = path.and_then(|path| self.paths.get_mut(&path)) else {
                 later.push_back((name, is_unanswered));
@@ -449,7 +483,7 @@ impl Multipath {
         {
             self.copies.pop_front();
             let Some(entry) = unacked(&self.lanes, name) else { continue };
-            self.counters.bytes_duplicated += entry.datagram.len() as u64;
+            self.counters.bytes_duplicated += entry.segment.len() as u64;
             self.send_data(path, &[name], now);
         }
     }
