@@ -32,22 +32,16 @@ const LONG: f64 = 0.2;
 const QUEUE_LEAST: f64 = 0.000_5;
 const QUEUE_MOST: f64 = 0.020;
 const QUEUE_PART: f64 = 0.06;
-const QUEUE_DEVIATIONS: f64 = 4.5;
-const QUEUE_DEVIATION_MOST: f64 = 0.026;
-
-/// So few bytes make no queue: what round trips are longer then than the shortest is how the path
-/// is. Seconds at most, and part of a new figure that counts.
-const IDLE: usize = 8 * 1024;
-const NOISE_MOST: f64 = 0.030;
-const NOISE_GAIN: f64 = 0.125;
+const QUEUE_DEVIATIONS: f64 = 4.0;
+const QUEUE_DEVIATION_MOST: f64 = 0.040;
 
 /// Round trips that have to be measured before their shortest tells of a queue.
 const SAMPLES: u32 = 8;
 
 /// So much of the way to what would give the queue that is aimed at is gone per round trip, up and
 /// down: all of it would overshoot, for what an adjustment does is seen a round trip later.
-const GAIN: f64 = 0.5;
-const GAIN_FALL: f64 = 0.8;
+const GAIN: f64 = 0.3;
+const GAIN_FALL: f64 = 0.5;
 
 /// A window grows at most to so many times what was acknowledged in the last round trip: a queue that
 /// has not been noticed yet must not make it grow without bound.
@@ -75,12 +69,8 @@ pub(super) struct Window {
     /// Round trips in a row with hardly any queue.
     idle_rounds: u32,
     adjusted: Option<Instant>,
-    /// Bytes that were acknowledged since, and the most that were under way.
+    /// Bytes that were acknowledged since.
     acknowledged: usize,
-    busiest: usize,
-    /// By how much the shortest of a few round trips is longer than the shortest of all without any
-    /// queue, seconds.
-    noise: Option<f64>,
     /// When the next datagram may leave.
     next: Option<Instant>,
 }
@@ -93,8 +83,6 @@ impl Default for Window {
             idle_rounds: 0,
             adjusted: None,
             acknowledged: 0,
-            busiest: 0,
-            noise: None,
             next: None,
         }
     }
@@ -118,7 +106,6 @@ impl Window {
         now: Instant,
     ) {
         self.acknowledged += under_way.saturating_sub(left);
-        self.busiest = self.busiest.max(under_way);
         let (Some(smoothed), Some((base, _))) = (round_trip.smoothed(), round_trip.extremes())
         else {
             return;
@@ -138,12 +125,7 @@ impl Window {
         let deviation = QUEUE_DEVIATIONS * round_trip.deviation();
         let aim = (QUEUE_PART * base).clamp(QUEUE_LEAST, QUEUE_MOST)
             + deviation.min(QUEUE_DEVIATION_MOST);
-        if std::mem::take(&mut self.busiest) <= IDLE {
-            let noise = (standing - base).min(NOISE_MOST);
-            self.noise =
-                Some(self.noise.map_or(noise, |known| known + NOISE_GAIN * (noise - known)));
-        }
-        let queue = (standing - base - self.noise.unwrap_or(0.0)).max(0.0);
+        let queue = (standing - base).max(0.0);
         // What was sent in a round trip of `base + queue` would have made the queue aimed at in one
         // of `base + aim`.
         let ideal = (base + aim) / (base + queue);
