@@ -29,7 +29,7 @@ use crate::config::{Delivery, Durability, History, QosOverrides, QosProfile, Rel
 /// ones instead of dropping old ones when asked to. Memory is used only for what is really there.
 pub const SUBSCRIPTION_DEPTH: u32 = 5000;
 
-/// Samples that a reliable, volatile publisher of ours keeps for subscribers that missed some: 1 s
+/// Samples that a reliable, volatile publisher of ours keeps for subscribers that missed some: 0.5 s
 /// at the highest rate at which messages are published here.
 pub const PUBLISHER_DEPTH: u32 = 1000;
 
