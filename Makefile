@@ -28,7 +28,7 @@ test: build ## Run all tests
 lab: build ## Play scenarios of a link with emulated radios and real ROS, SCENARIO=FILE...; writes target/lab.json
 	@scripts/lab.sh $(SCENARIO) $(ARGS)
 
-bench: build ## Measure added latency and throughput beside plain DDS; writes target/bench.json
+bench: build ## Measure the link under load beside plain DDS, 25 minutes; ARGS=--help; writes target/bench.json
 	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)
 
 clean: ## Remove what was built (the private ROS 2 in .ros2/ stays)

@@ -1,10 +1,12 @@
-//! One end of the benchmark: publishes numbered, time-stamped messages, or takes and measures them, with as little of
-//! its own as ROS allows. `scripts/bench.py` starts two of it, with rovers between them or none.
+//! One end of the benchmark: publishes numbered, time-stamped messages, or takes them, with as little of its own as ROS
+//! allows. `scripts/bench.py` starts two of it for each topic, with rovers between them or none, and reads what they
+//! have recorded.
 //!
 //! Both ends must run on one machine: the stamps are those of its monotonic clock.
 
 #![expect(clippy::print_stdout, reason = "what is measured goes to standard output")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -30,37 +32,40 @@ const STAMP_AT: usize = NUMBER_AT + 8;
 /// Bytes of the array that number and stamp take.
 const SMALLEST: usize = 16;
 
-/// The subscriber gives up when nothing arrives for so long.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// How late SIGINT is noticed by a subscriber to which nothing comes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A subscriber that has seen the first message ends when nothing more arrives for so long.
-const END_SILENCE: Duration = Duration::from_secs(3);
-
-/// One end of the benchmark of rover_link.
+/// One end of the benchmark of rover_link. Says `ready`, and ends with SIGINT.
 #[derive(Parser)]
 struct Arguments {
     /// Absolute name of the topic
     #[arg(long)]
     topic: String,
-    /// How long to publish, or to measure after the first message
-    #[arg(long, value_name = "S")]
-    seconds: f64,
+    /// Use best effort instead of reliable QoS
+    #[arg(long)]
+    best_effort: bool,
+    /// Messages that are kept; 0 keeps all, which makes publishing wait for the subscribers
+    #[arg(long, value_name = "MESSAGES")]
+    depth: u32,
+    /// Where to write, at the end, what was published or taken: 64-bit numbers of this machine
+    #[arg(long, value_name = "FILE")]
+    record: PathBuf,
     #[command(subcommand)]
     role: Role,
 }
 
 #[derive(Subcommand)]
 enum Role {
-    /// Publish; tell how many messages
+    /// Publish; record the stamp of each message, in ns
     Publish {
         /// Bytes of each message's array, at least 16
         #[arg(long)]
         size: usize,
-        /// Messages per second; 0 means as fast as subscribers confirm them
+        /// Messages per second; 0 means as fast as they are taken
         #[arg(long)]
         rate: f64,
     },
-    /// Take; tell latency, losses and bytes
+    /// Take; say `first` with the first message; record number, stamp and arrival of each, in ns
     Subscribe,
 }
 
@@ -69,21 +74,19 @@ fn main() -> anyhow::Result<()> {
     let interrupt = Interrupt::new()?;
     let node = Node::new(Context::new(&["bench_endpoint".to_owned()])?, "bench_endpoint", "/")?;
     let type_support = TypeSupport::load(&TypeName::parse(TYPE)?)?;
-    let duration = Duration::from_secs_f64(arguments.seconds);
-    match arguments.role {
+    let qos = qos(&arguments);
+    let topic = &arguments.topic;
+    let recorded = match arguments.role {
         Role::Publish { size, rate } => {
-            // Keeping all makes publishing wait for the subscribers.
-            let history = if rate > 0.0 { History::KeepLast } else { History::KeepAll };
-            let publisher = Publisher::new(&node, &type_support, &arguments.topic, qos(history))?;
-            publish(&publisher, size.max(SMALLEST), rate, duration, &interrupt)
+            let publisher = Publisher::new(&node, &type_support, topic, qos)?;
+            publish(&publisher, size.max(SMALLEST), rate, &interrupt)?
         }
         Role::Subscribe => {
-            // One that keeps the last would overwrite what it has no time to take.
-            let qos = qos(History::KeepAll);
-            let subscription = Subscription::new(&node, &type_support, &arguments.topic, qos)?;
-            subscribe(&node, subscription, duration, &interrupt)
+            let subscription = Subscription::new(&node, &type_support, topic, qos)?;
+            subscribe(&node, subscription, &interrupt)?
         }
-    }
+    };
+    write(&arguments.record, &recorded)
 }
 
 /// SIGINT, caught: who is killed by it leaves the middleware's shared memory behind.
@@ -106,121 +109,73 @@ impl Interrupt {
     }
 }
 
-/// Reliable, with a history that outlasts a moment without CPU.
-fn qos(history: History) -> QosProfile {
-    let (reliability, durability) = (Reliability::Reliable, Durability::Volatile);
-    QosProfile { reliability, durability, history, depth: 1000 }
+fn qos(arguments: &Arguments) -> QosProfile {
+    let reliability =
+        if arguments.best_effort { Reliability::BestEffort } else { Reliability::Reliable };
+    let history = if arguments.depth > 0 { History::KeepLast } else { History::KeepAll };
+    let depth = arguments.depth.max(1);
+    QosProfile { reliability, durability: Durability::Volatile, history, depth }
 }
 
 fn publish(
     publisher: &Publisher,
     size: usize,
     rate: f64,
-    duration: Duration,
     interrupt: &Interrupt,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<u64>> {
     println!("ready");
     let length = u32::try_from(size).context("size")?;
     let mut message = [&HEAD[..], &length.to_le_bytes(), &vec![0; size]].concat();
-    let (start, mut number) = (Instant::now(), 0_u64);
-    while start.elapsed() < duration {
+    let start = Instant::now();
+    let mut stamps = Vec::new();
+    loop {
+        let number = stamps.len() as u64;
         let due =
             if rate > 0.0 { Duration::from_secs_f64(number as f64 / rate) } else { Duration::ZERO };
         if interrupt.has_come_within(due.saturating_sub(start.elapsed())) {
-            return Ok(());
+            return Ok(stamps);
         }
+        let stamp = nanoseconds();
         message[NUMBER_AT..STAMP_AT].copy_from_slice(&number.to_le_bytes());
-        message[STAMP_AT..STAMP_AT + 8].copy_from_slice(&nanoseconds().to_le_bytes());
+        message[STAMP_AT..STAMP_AT + 8].copy_from_slice(&stamp.to_le_bytes());
         // The only refusal is that subscribers have not confirmed enough yet.
         if publisher.publish(&message).is_ok() {
-            number += 1;
+            stamps.push(stamp);
         }
     }
-    println!("{{\"sent\": {number}}}");
-    // What has not been confirmed yet is sent again only while this lives.
-    interrupt.has_come_within(END_SILENCE);
-    Ok(())
 }
 
 fn subscribe(
     node: &Arc<Node>,
     mut subscription: Subscription,
-    duration: Duration,
     interrupt: &Interrupt,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<u64>> {
     let mut wait_set = WaitSet::new(node)?;
     let wake = GuardCondition::new(node)?;
-    let mut seen = Seen::default();
-    let (mut began, mut last) = (None, Instant::now());
+    let mut taken = Vec::new();
     println!("ready");
-    while began.is_none_or(|began: Instant| began.elapsed() < duration) {
-        let limit = if began.is_some() { END_SILENCE } else { SILENCE_LIMIT };
-        if last.elapsed() > limit || interrupt.has_come_within(Duration::ZERO) {
-            break;
-        }
-        wait_set.wait(&[&subscription], &wake, Duration::from_millis(100))?;
+    while !interrupt.has_come_within(Duration::ZERO) {
+        wait_set.wait(&[&subscription], &wake, LOOK_INTERVAL)?;
         while let Some(sample) = subscription.take()? {
-            last = Instant::now();
-            seen.add(&sample.data);
-            if began.replace(began.unwrap_or(last)).is_none() {
-                println!("{{\"first\": {}}}", nanoseconds() as f64 / 1e9);
+            if taken.is_empty() {
+                println!("first");
             }
+            let [number, stamp] = [NUMBER_AT, STAMP_AT].map(|at| field(&sample.data, at));
+            taken.extend([number, stamp, nanoseconds()]);
         }
     }
-    let measured = began.map_or(0.0, |began| last.duration_since(began).as_secs_f64());
-    println!("{}", seen.report(measured));
-    Ok(())
+    Ok(taken)
 }
 
-/// What has been taken so far.
-#[derive(Default)]
-struct Seen {
-    numbers: Vec<u64>,
-    /// Nanoseconds.
-    latencies: Vec<u64>,
-    /// Of the arrays.
-    bytes: u64,
+/// The 8 bytes at a place of a message.
+fn field(data: &[u8], at: usize) -> u64 {
+    let bytes = data.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u64::from_le_bytes)
 }
 
-impl Seen {
-    fn add(&mut self, data: &[u8]) {
-        let field = |at: usize| {
-            data.get(at..at + 8)
-                .and_then(|bytes| bytes.try_into().ok())
-                .map_or(0, u64::from_le_bytes)
-        };
-        self.numbers.push(field(NUMBER_AT));
-        self.latencies.push(nanoseconds().saturating_sub(field(STAMP_AT)));
-        self.bytes += data.len().saturating_sub(NUMBER_AT) as u64;
-    }
-
-    /// As JSON; latencies in s, lost between the first and the last message.
-    fn report(mut self, seconds: f64) -> serde_json::Value {
-        let received = self.numbers.len() as u64;
-        let reordered = self.numbers.windows(2).filter(|pair| pair[1] < pair[0]).count();
-        self.numbers.sort_unstable();
-        let span = match self.numbers[..] {
-            [first, .., last] => last - first + 1,
-            _ => received,
-        };
-        self.numbers.dedup();
-        let different = self.numbers.len() as u64;
-        self.latencies.sort_unstable();
-        let quantile = |ratio: f64| {
-            let index = (ratio * self.latencies.len().saturating_sub(1) as f64).round() as usize;
-            self.latencies.get(index).map(|&latency| latency as f64 / 1e9)
-        };
-        serde_json::json!({
-            "received": received,
-            "lost": span - different,
-            "duplicates": received - different,
-            "reordered": reordered,
-            "latency_p50": quantile(0.5),
-            "latency_p99": quantile(0.99),
-            "latency_max": quantile(1.0),
-            "goodput": if seconds > 0.0 { self.bytes as f64 / seconds } else { 0.0 },
-        })
-    }
+fn write(file: &Path, numbers: &[u64]) -> anyhow::Result<()> {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Now, by the clock that all processes of this machine share.

@@ -18,14 +18,14 @@ ANSWER_LIMIT = 5.0  # s for the emulator to do what it is told
 class Radios:
     """Both ends of some radios, by the name of their devices."""
 
-    def __init__(self, namespaces: Namespaces, devices: list[str], log: Path) -> None:
+    def __init__(self, namespaces: Namespaces, devices: list[str], log: Path, emulator: Path = EMULATOR) -> None:
         self._namespaces = namespaces
         self._devices = devices
-        if not EMULATOR.exists():
-            raise PartError(f"{EMULATOR} is missing; run: cargo build --example link_emulator")
+        if not emulator.exists():
+            raise PartError(f"{emulator} is missing; run: cargo build --example link_emulator")
         self._rovers = namespaces.names
         ends = [f"--{side}={namespaces.file_of(rover)}" for side, rover in zip("ab", self._rovers)]
-        self._emulator = Part("link_emulator", [str(EMULATOR), *ends, *devices], dict(os.environ), log)
+        self._emulator = Part("link_emulator", [str(emulator), *ends, *devices], dict(os.environ), log)
         self._expect("ready")
         for device in devices:
             for rover in self._rovers:
@@ -44,6 +44,16 @@ class Radios:
         """Gives a rover another address on the network of a radio."""
         self._namespaces.ip(rover, f"address flush dev {device} scope global")
         self._namespaces.ip(rover, f"address add {self._network(device)}.{host}/24 dev {device}")
+
+    def show(self) -> str:
+        """How each link is, and the bytes it was given, dropped, lost and delivered, as the emulator tells it."""
+        self._emulator.say("show")
+        return self._emulator.next_line(ANSWER_LIMIT)
+
+    @property
+    def pid(self) -> int:
+        """Of the emulator."""
+        return self._emulator.process.pid
 
     def end(self) -> None:
         """Ends the emulator, and with it the devices."""
