@@ -19,6 +19,10 @@ use crate::link::{
     RouteId, Snapshot,
 };
 
+/// Messages of a `latest` topic that are kept from a peer: those that one was waited for come
+/// together, and are new all the same.
+const CLUMP: usize = 10;
+
 /// A message on its way from ROS to the driver, with the moment it was taken.
 #[derive(Debug, Clone)]
 pub struct Taken {
@@ -367,7 +371,11 @@ impl DriverEnd {
     /// former queue of the same route is kept.
     pub fn open_incoming(&self, peer: &str, id: RouteId, delivery: Delivery, limits: QueueLimits) {
         let mut inbox = lock(&self.shared.to_application);
-        let mut queue = MessageQueue::new(delivery, limits);
+        let limits = match delivery {
+            Delivery::Reliable => limits,
+            Delivery::Latest => QueueLimits { messages: limits.messages.min(CLUMP), ..limits },
+        };
+        let mut queue = MessageQueue::new(Delivery::Reliable, limits);
         let key = (peer.to_owned(), id);
         let mut refused = 0;
         if let Some(mut former) = inbox.queues.remove(&key) {
