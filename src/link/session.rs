@@ -20,6 +20,9 @@ use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
 use crate::config::Delivery;
 use crate::wire::Fragment;
 
+/// Of each lane, so many fragments go to SCTP together at most.
+const MAX_ROUNDS: usize = 8;
+
 /// What a session puts out.
 #[derive(Debug)]
 pub(super) enum SessionOutput {
@@ -127,7 +130,7 @@ impl Session {
         loop {
             match self.lanes.poll(now) {
                 LanesOutput::Idle(at) => {
-                    if self.write_next(identity.epoch, now) {
+                    if self.write_some(identity.epoch, now) {
                         continue;
                     }
                     let is_stalled = self.stalled.each_ref().map(Option::is_some);
@@ -159,6 +162,16 @@ impl Session {
                 LanesOutput::Ended(reason) => return SessionOutput::Ended(reason),
             }
         }
+    }
+
+    /// Hands some fragments of each lane to SCTP; `false` if there are none or no room for any.
+    ///
+    /// Each time that SCTP is asked what to send, it walks through all that is under way. So it gets
+    /// as many fragments before as the window has room for, within reason.
+    fn write_some(&mut self, epoch: u32, now: Instant) -> bool {
+        let room = self.lanes.multipath().room() / self.lanes.fragment_len(Lane::Normal);
+        let rounds = room.clamp(1, MAX_ROUNDS);
+        (0..rounds).take_while(|_| self.write_next(epoch, now)).count() > 0
     }
 
     /// Hands the next fragment of each lane to SCTP; `false` if there is none or no room for any.

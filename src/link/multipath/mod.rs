@@ -318,15 +318,20 @@ impl Multipath {
         self.lanes.get(&lane).map_or(0, |lane| lane.sender.under_way())
     }
 
+    /// Bytes of what is not urgent that the window still has room for.
+    pub(super) fn room(&self) -> usize {
+        let window = self.selected_path().map_or(0, |path| path.window.bytes());
+        let paced = self.lanes.iter().filter(|(number, _)| **number != EXPRESS);
+        window.saturating_sub(paced.map(|(_, lane)| lane.sender.bytes()).sum())
+    }
+
     /// May more of a lane that is not urgent be under way? It may use what the other one leaves of
     /// the window, and a part of it in any case; that of lanes of even numbers is small.
     pub(super) fn has_room(&self, lane: u8) -> bool {
         let window = self.selected_path().map_or(0, |path| path.window.bytes());
-        let paced = self.lanes.iter().filter(|(number, _)| **number != EXPRESS);
-        let all: usize = paced.map(|(_, lane)| lane.sender.bytes()).sum();
         let part = if lane.is_multiple_of(2) { LOW_PART } else { NORMAL_PART };
         // What waits to fill a frame is not under way.
-        all < window || self.under_way(lane) < window / part
+        self.room() > 0 || self.under_way(lane) < window / part
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.
