@@ -2,6 +2,7 @@
 //!
 //! The run loop is that of str0m: give it one input by a `handle_…`, then take outputs with
 //! [`Fleet::poll_output`] until it says `Timeout`, then wait for the next input or that moment.
+//! Datagrams may come several at once, see [`MAX_DATAGRAMS_AT_ONCE`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -27,6 +28,10 @@ const MAX_STRANGERS: usize = 256;
 
 /// Peers that are remembered: as many as a signaling server serves.
 const MAX_PEERS: usize = 4_096;
+
+/// Datagrams that may be given to [`Fleet::handle_datagram`] in a row before outputs are taken, which is
+/// cheaper than one by one. DTLS holds 30 at most.
+pub const MAX_DATAGRAMS_AT_ONCE: usize = 16;
 
 /// How long the driver may wait where nothing is due.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

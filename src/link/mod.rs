@@ -36,7 +36,7 @@ mod transport;
 
 pub use channels::PeerKind;
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, MAX_DATAGRAMS_AT_ONCE};
 pub use identity::Identity;
 pub use interface::NetworkInterface;
 #[cfg(all(test, feature = "net"))]

@@ -128,12 +128,18 @@ impl Incoming {
         Ok(())
     }
 
-    /// The next datagram.
-    pub(super) fn take(&mut self) -> Datagram<'_> {
+    /// How many are there to take?
+    pub(super) fn count(&self) -> usize {
+        (self.meta.len - self.next).div_ceil(self.meta.stride.max(1))
+    }
+
+    /// The next datagrams, `most` of them at most.
+    pub(super) fn take(&mut self, most: usize) -> impl Iterator<Item = Datagram<'_>> {
         let RecvMeta { addr: remote, len, stride, .. } = self.meta;
-        let start = self.next;
-        self.next = len.min(start + stride.max(1));
-        Datagram { local: self.local, remote, contents: &self.room[start..self.next] }
+        let (local, stride, start) = (self.local, stride.max(1), self.next);
+        self.next = len.min(start + most * stride);
+        let datagrams = self.room[start..self.next].chunks(stride);
+        datagrams.map(move |contents| Datagram { local, remote, contents })
     }
 }
 

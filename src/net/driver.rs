@@ -195,9 +195,7 @@ impl Driver {
             }
             tokio::select! {
                 _ = &mut stopped => break,
-                Datagram { local, remote, contents } = self.sockets.receive() => {
-                    self.fleet.handle_datagram(local, remote, contents, Instant::now());
-                }
+                () = self.sockets.wait() => self.take_from_network(),
                 () = self.application.wait() => self.take_from_application(),
                 Some(event) = events.recv() => self.handle_signaling(event),
                 () = time::sleep_until(wake.into()) => self.fleet.handle_timeout(Instant::now()),
@@ -229,6 +227,13 @@ impl Driver {
                 }
                 Output::Deliver(message) => self.application.deliver(message),
             }
+        }
+    }
+
+    fn take_from_network(&mut self) {
+        let now = Instant::now();
+        for Datagram { local, remote, contents } in self.sockets.take() {
+            self.fleet.handle_datagram(local, remote, contents, now);
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::task::consume_budget;
 
 use super::batch::{Datagram, Incoming, Outgoing};
 use crate::config::InterfaceKind;
-use crate::link::{NetworkInterface, Transmit};
+use crate::link::{MAX_DATAGRAMS_AT_ONCE, NetworkInterface, Transmit};
 
 /// Room that the kernel is asked for per socket and direction, bytes: what 100 Mbit/s brings
 /// within 80 ms, in which the driver may be kept from reading by a busy machine.
@@ -192,20 +192,27 @@ impl Sockets {
         self.outgoing.clear();
     }
 
-    /// Has more come together with what was received last? Then the next datagram is there at once.
+    /// Has more come together with what was received last? Then the next datagrams are there at once.
     pub(super) fn has_more(&self) -> bool {
         self.incoming.has_more()
     }
 
-    /// The next datagram of any socket.
-    pub(super) async fn receive(&mut self) -> Datagram<'_> {
+    /// Waits until there are datagrams of any socket to be taken.
+    pub(super) async fn wait(&mut self) {
         // However many came together, the reactor looks at the other sockets and at the clock as
         // often as if each had come alone.
         consume_budget().await;
         while !self.incoming.has_more() {
             poll_fn(|context| self.poll_receive(context)).await;
         }
-        self.incoming.take()
+        for _ in 1..self.incoming.count().min(MAX_DATAGRAMS_AT_ONCE) {
+            consume_budget().await;
+        }
+    }
+
+    /// The next datagrams: some that came together.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        self.incoming.take(MAX_DATAGRAMS_AT_ONCE)
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -303,11 +310,15 @@ mod tests {
                 }
                 from.flush();
                 assert_eq!(from.sockets[&source].not_taken, 0);
-                for (number, length) in expected.by_ref().take(some.len()) {
-                    let arrival = timeout(PATIENCE, to.receive());
-                    let datagram = arrival.await.expect("a machine loses nothing to itself");
-                    assert_eq!((datagram.local, datagram.remote), (destination, source));
-                    assert!(datagram.contents == contents(number, *length), "{number}: {length}");
+                let mut expected = expected.by_ref().take(some.len()).peekable();
+                while expected.peek().is_some() {
+                    let arrival = timeout(PATIENCE, to.wait());
+                    arrival.await.expect("a machine loses nothing to itself");
+                    for datagram in to.take() {
+                        let (number, length) = expected.next().expect("none that was not sent");
+                        assert_eq!((datagram.local, datagram.remote), (destination, source));
+                        assert!(datagram.contents == contents(number, *length), "{number}");
+                    }
                 }
             }
         }
