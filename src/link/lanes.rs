@@ -15,6 +15,7 @@ use str0m::net::{Protocol, Receive};
 
 use super::channels::PeerKind;
 use super::control::Control;
+use super::fleet::MAX_DATAGRAMS_AT_ONCE;
 use super::inner::{self, Inner, InnerOffer, InnerOutput};
 use super::multipath::{EXPRESS, FrameKeys, Multipath, Ready, Share, Taken};
 use super::output::Transmit;
@@ -382,17 +383,28 @@ impl Lanes {
                 Step::PutOut(output) => return output,
                 Step::Again => continue,
             };
-            match self.multipath.take_datagram() {
-                Some((EXPRESS, datagram)) => self.transport.handle_unframed(&datagram, now),
-                Some((number, datagram)) => {
-                    let lane = self.inner[index(number)].as_mut();
-                    if let Some(lane) = lane.filter(|lane| lane.number == number) {
-                        lane.inner.handle_datagram(&datagram, now);
-                    }
-                }
-                None => return LanesOutput::Idle(wake),
+            if !self.take_arrived(now) {
+                return LanesOutput::Idle(wake);
             }
         }
+    }
+
+    /// Gives the connections what has arrived, if there is anything: several datagrams in a row, for
+    /// which SCTP makes fewer acknowledgements, and which cost it less.
+    fn take_arrived(&mut self, now: Instant) -> bool {
+        let arrived = std::iter::from_fn(|| self.multipath.take_datagram());
+        let mut is_any = false;
+        for (number, datagram) in arrived.take(MAX_DATAGRAMS_AT_ONCE) {
+            is_any = true;
+            if number == EXPRESS {
+                self.transport.handle_unframed(&datagram, now);
+            } else if let Some(lane) = &mut self.inner[index(number)]
+                && lane.number == number
+            {
+                lane.inner.handle_datagram(&datagram, now);
+            }
+        }
+        is_any
     }
 
     /// When the paths will have something to do.
