@@ -9,6 +9,12 @@ use super::estimate::RoundTrip;
 const FIRST: f64 = 64.0 * 1024.0;
 const LEAST: f64 = 4.0 * 1024.0;
 
+/// Bytes at least on a path whose round trip is shorter than so many seconds: with less than what is
+/// acknowledged at once (8 frames) it would wait for acknowledgements, and a receiver that lacks the
+/// CPU looks like a queue there.
+const LEAST_SHORT: f64 = 16.0 * 1024.0;
+const SHORT: f64 = 0.002;
+
 /// Bytes at most: with what SCTP and the lanes hold of them, a session stays below 4 MiB.
 const MOST: f64 = 512.0 * 1024.0;
 
@@ -145,7 +151,8 @@ impl Window {
             self.bytes = (growth * self.bytes).min(most);
         }
         let most = (MOST_SHORT + MOST_RATE * base).min(MOST);
-        self.bytes = self.bytes.clamp(LEAST, most);
+        let least = if base < SHORT { LEAST_SHORT } else { LEAST };
+        self.bytes = self.bytes.clamp(least, most);
     }
 
     /// When the next datagram may leave.
