@@ -10,6 +10,7 @@ use super::check::{Stun, stun};
 use super::lane::Copy;
 use super::path::{MAX_CARRIED, Name};
 use super::select::{self, Choosable};
+use super::window::LONG;
 use super::{EXPRESS, Multipath, Ready, unacked, unacked_mut};
 use crate::config::Duplicate;
 use crate::link::output::Transmit;
@@ -22,6 +23,10 @@ use crate::wire::{
 
 /// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
 const COPY_SPACING: Duration = Duration::from_millis(2);
+
+/// The same on a very long path. There whatever is sent again is sent twice: what is held up for two
+/// round trips makes SCTP send again all that is under way.
+const COPY_SPACING_LONG: Duration = Duration::from_millis(20);
 
 /// From an urgent datagram that is sent again to its later copies: a run of losses that swallowed the
 /// first two may be over by then, and the next try is a round trip away. At first, and from the
@@ -442,6 +447,7 @@ impl Multipath {
                 }
                 path.window.handle_sent(length, &path.round_trip, now);
             }
+            let is_long = path.round_trip.smoothed().is_some_and(|time| time >= LONG);
             let (path, loss) = (path.id, path.loss_sent.ratio());
             if former.is_some() {
                 self.counters.repaired += 1;
@@ -457,9 +463,10 @@ impl Multipath {
                 // What is large can wait; it needs the room.
                 _ => 1.0,
             };
-            if tries > 0 || loss.is_some_and(|loss| loss >= much) {
+            if tries > 0 || is_long || loss.is_some_and(|loss| loss >= much) {
                 let other = self.alternative(path).unwrap_or(path);
-                self.plan_copy(now + COPY_SPACING, name, other);
+                let spacing = if is_long { COPY_SPACING_LONG } else { COPY_SPACING };
+                self.plan_copy(now + spacing, name, other);
                 let late = match name.lane {
                     EXPRESS if tries > 0 => MORE_LATE_COPIES,
                     EXPRESS => LATE_COPIES,

@@ -31,15 +31,17 @@ const FIRST_GROWTH_LONG: f64 = 1.2;
 const IDLE_ROUNDS: u32 = 4;
 
 /// A round trip from which a path is very long, seconds.
-const LONG: f64 = 0.2;
+pub(super) const LONG: f64 = 0.2;
 
 /// Queueing that is aimed at: seconds at least and at most, and part of the shortest round trip; on
-/// top of it so many times what round trips deviate, seconds at most.
+/// top of it so many times what round trips deviate, seconds at most, and more so many times the part
+/// of the shortest that this is.
 const QUEUE_LEAST: f64 = 0.000_5;
 const QUEUE_MOST: f64 = 0.020;
 const QUEUE_PART: f64 = 0.06;
-const QUEUE_DEVIATIONS: f64 = 4.0;
-const QUEUE_DEVIATION_MOST: f64 = 0.040;
+const QUEUE_DEVIATIONS: f64 = 3.6;
+const QUEUE_DEVIATION_MOST: f64 = 0.055;
+const QUEUE_VARIATION: f64 = 2.0;
 
 /// Round trips that have to be measured before their shortest tells of a queue.
 const SAMPLES: u32 = 8;
@@ -128,7 +130,11 @@ impl Window {
         let rounds = now.saturating_duration_since(adjusted).as_secs_f64() / smoothed.max(1e-6);
         let delivered = std::mem::take(&mut self.acknowledged) as f64 / rounds;
         self.adjusted = Some(now);
-        let deviation = QUEUE_DEVIATIONS * round_trip.deviation();
+        // The more a path varies, the fewer samples that do not depend on each other a half round has,
+        // and the longer is the shortest of them.
+        let deviation = round_trip.deviation();
+        let variation = 1.0 + QUEUE_VARIATION * deviation / base;
+        let deviation = QUEUE_DEVIATIONS * deviation * variation;
         let aim = (QUEUE_PART * base).clamp(QUEUE_LEAST, QUEUE_MOST)
             + deviation.min(QUEUE_DEVIATION_MOST);
         let queue = (standing - base).max(0.0);
