@@ -9,7 +9,7 @@ from pathlib import Path
 # How the kernel names devices of each kind.
 DEVICE_PREFIXES = {"ethernet": "eth", "wifi": "wlan", "cellular": "wwan", "satellite": "sat", "vpn": "tun"}
 # Keys of a path that say how its link is.
-CONDITIONS = ("delay", "jitter", "reorder", "loss", "burst", "rate", "queue", "up", "held")
+CONDITIONS = ("delay", "jitter", "reorder", "loss", "burst", "rate", "queue", "discipline", "up", "held")
 # Messages count from so long after the beginning on, s.
 WARM_UP = 1.0
 # A ramp is climbed in steps of this length, s.
@@ -60,6 +60,10 @@ class Scenario:
         self.traffic = self._raw["traffic"]
         if any(not traffic["rate"] for traffic in self.traffic):
             raise ScenarioError(f"{file}: the lab publishes at a rate, not as fast as it goes")
+        if any(traffic.get("start") for traffic in self.traffic):
+            raise ScenarioError(f"{file}: the lab publishes from the beginning on, without `start`")
+        if "tcp" in self._raw:
+            raise ScenarioError(f"{file}: the lab has no TCP transfers beside the rovers' messages")
 
     def device(self, path: str) -> str:
         """Name of the device that stands for a path."""

@@ -70,6 +70,14 @@ def test_a_class_that_both_send_is_two_streams(tmp_path):
     ]
 
 
-def test_what_cannot_be_played_is_refused(tmp_path):
-    with pytest.raises(ScenarioError):
-        read(tmp_path, TEXT.replace("rate = 50.0", "rate = 0.0"))
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT.replace("rate = 50.0", "rate = 0.0"),
+        TEXT.replace("rate = 50.0", "rate = 50.0\nstart = 5.0"),
+        TEXT + '[[tcp]]\nname = "update"\npath = "wifi"\nfrom = "a"\n',
+    ],
+)
+def test_what_cannot_be_played_is_refused(tmp_path, text):
+    with pytest.raises(ScenarioError, match="example.toml: the lab"):
+        read(tmp_path, text)

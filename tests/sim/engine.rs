@@ -46,6 +46,11 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
+/// An event's last line, and a TCP transfer by this path.
+fn transfer(path: &str, rest: &str) -> String {
+    format!("ramp = 0.5\n[[tcp]]\nname = \"update\"\npath = \"{path}\"\nfrom = \"a\"\n{rest}")
+}
+
 #[test]
 fn what_is_wrong_in_a_scenario_is_said_with_file_and_key() {
     for (good, bad, said) in [
@@ -61,6 +66,9 @@ fn what_is_wrong_in_a_scenario_is_said_with_file_and_key() {
         ("ramp = 0.5", "ramp = 0.5\n[target.video]\nlost = 0", "[target.video]"),
         ("ramp = 0.5", "ramp = 0.5\n[target.control]\nlsot = 0", "lsot"),
         ("ramp = 0.5", "ramp = 0.5\n[target]\nswtiches = 0", "swtiches"),
+        ("ramp = 0.5", &transfer("wlan", ""), "`update` names no path that exists"),
+        ("ramp = 0.5", &transfer("wifi", "[target.update]\nlost = 0"), "only goodput"),
+        ("delay = 0.030", "delay = 0.030\ndiscipline = \"lifo\"", "lifo"),
     ] {
         assert!(SMALL.contains(good), "{good}");
         let error = Scenario::parse("small.toml", &SMALL.replace(good, bad)).unwrap_err();

@@ -1,12 +1,14 @@
 //! One direction of one radio, sans-IO: datagrams go in with the moment, and come out when their
 //! time has come, or never.
 //!
-//! A datagram waits in a drop-tail queue, is sent at the link's rate, may get lost in the air, and
+//! A datagram waits in a queue, is sent at the link's rate, may get lost in the air, and
 //! arrives after the delay. The model knows nothing of rovers, addresses or the kind of clock, so
 //! that an emulator with real sockets can use it too.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use super::queue::{Discipline, Queue};
 
 /// The part of the delay by which a datagram that is to be overtaken comes later, at most.
 const LATENESS: f64 = 0.5;
@@ -26,8 +28,10 @@ pub(crate) struct Conditions {
     pub(crate) burst: f64,
     /// Bytes per second; 0 for no limit.
     pub(crate) rate: f64,
-    /// Bytes that may wait; a datagram that finds no room is dropped.
+    /// Bytes that may wait; what finds no room is dropped.
     pub(crate) queue: u64,
+    /// Who waits for whom.
+    pub(crate) discipline: Discipline,
     /// While it is down, the link takes nothing, and what waits is gone.
     pub(crate) up: bool,
     /// While it is held, what the link takes waits: the cell changes, or a scan is on.
@@ -45,6 +49,7 @@ impl Default for Conditions {
             burst: 1.0,
             rate: 0.0,
             queue: 256 * 1024,
+            discipline: Discipline::Fifo,
             up: true,
             held: false,
         }
@@ -69,9 +74,10 @@ pub(crate) struct Counters {
 pub(crate) struct Link<T> {
     conditions: Conditions,
     random: fastrand::Rng,
-    queue: VecDeque<(T, u64)>,
-    queued: u64,
-    /// When the first datagram of the queue has left; `None` while nothing is being sent.
+    queue: Queue<T>,
+    /// What is being sent, or comes first when the link is held no more.
+    head: Option<(T, u64)>,
+    /// When the head has left; `None` while nothing is being sent.
     head_leaves: Option<Instant>,
     /// By the moment of arrival, and in the order of sending.
     in_flight: BTreeMap<(Instant, u64), (T, u64)>,
@@ -89,8 +95,8 @@ impl<T> Link<T> {
         Self {
             conditions,
             random: fastrand::Rng::with_seed(seed),
-            queue: VecDeque::new(),
-            queued: 0,
+            queue: Queue::new(),
+            head: None,
             head_leaves: None,
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -116,9 +122,9 @@ impl<T> Link<T> {
         self.advance(now);
         self.conditions = conditions;
         if !conditions.up {
-            self.counters.lost += self.queued;
-            self.queued = 0;
-            self.queue.clear();
+            self.counters.lost += self.queued();
+            self.queue = Queue::new();
+            self.head = None;
             self.head_leaves = None;
         } else if conditions.held {
             self.head_leaves = None;
@@ -128,21 +134,24 @@ impl<T> Link<T> {
         }
     }
 
-    /// Takes a datagram of `bytes` bytes on the wire.
-    pub(crate) fn handle_datagram(&mut self, payload: T, bytes: u64, now: Instant) {
+    /// Takes a datagram of `bytes` bytes on the wire that belongs to a flow.
+    pub(crate) fn handle_datagram(&mut self, payload: T, flow: u64, bytes: u64, now: Instant) {
         self.advance(now);
         self.counters.offered += bytes;
         if !self.conditions.up {
             self.counters.lost += bytes;
             return;
         }
-        if !self.queue.is_empty() && self.queued + bytes > self.conditions.queue {
-            self.counters.dropped += bytes;
-            return;
-        }
-        self.queue.push_back((payload, bytes));
-        self.queued += bytes;
-        if self.queue.len() == 1 && !self.conditions.held {
+        // One alone is always taken.
+        let head = self.head.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let room = if self.queued() == 0 { bytes } else { self.conditions.queue };
+        self.counters.dropped += self.queue.push(
+            self.conditions.discipline,
+            flow,
+            (payload, bytes),
+            room.saturating_sub(head),
+        );
+        if self.head.is_none() && !self.conditions.held {
             self.begin_head(now);
             self.advance(now);
         }
@@ -163,9 +172,15 @@ impl<T> Link<T> {
         self.head_leaves.into_iter().chain(arrival).min()
     }
 
+    /// Bytes that wait, with what is being sent.
+    fn queued(&self) -> u64 {
+        self.queue.bytes() + self.head.as_ref().map_or(0, |(_, bytes)| *bytes)
+    }
+
     fn begin_head(&mut self, at: Instant) {
         let rate = self.conditions.rate;
-        self.head_leaves = self.queue.front().map(|(_, bytes)| {
+        self.head = self.head.take().or_else(|| self.queue.pop());
+        self.head_leaves = self.head.as_ref().map(|(_, bytes)| {
             if rate > 0.0 { at + Duration::from_secs_f64(*bytes as f64 / rate) } else { at }
         });
     }
@@ -173,8 +188,7 @@ impl<T> Link<T> {
     /// Lets all datagrams leave that are sent by now.
     fn advance(&mut self, now: Instant) {
         while let Some(left) = self.head_leaves.filter(|at| *at <= now) {
-            let Some((payload, bytes)) = self.queue.pop_front() else { return };
-            self.queued -= bytes;
+            let Some((payload, bytes)) = self.head.take() else { return };
             self.launch(payload, bytes, left);
             self.begin_head(left);
         }
@@ -240,7 +254,7 @@ mod tests {
     /// Datagrams of 100 B, one each millisecond.
     fn send(link: &mut Link<u32>, start: Instant, count: u32) {
         for number in 0..count {
-            link.handle_datagram(number, 100, start + number * MS);
+            link.handle_datagram(number, 0, 100, start + number * MS);
         }
     }
 
@@ -250,7 +264,7 @@ mod tests {
             (Instant::now(), Conditions { delay: 5 * MS, rate: 10_000.0, ..Conditions::default() });
         let mut link = Link::new(conditions, 1);
         for number in 0..2 {
-            link.handle_datagram(number, 100, start);
+            link.handle_datagram(number, 0, 100, start);
         }
         assert_eq!(arrivals(&mut link, start), [(0, 15 * MS), (1, 25 * MS)]);
     }
@@ -296,7 +310,7 @@ mod tests {
         let narrow = Conditions { rate: 1_000.0, queue: 300, ..Conditions::default() };
         let mut link = Link::new(narrow, 1);
         for number in 0..5 {
-            link.handle_datagram(number, 100, start);
+            link.handle_datagram(number, 0, 100, start);
         }
         assert_eq!(arrivals(&mut link, start).len(), 3);
         let expected = Counters { offered: 500, dropped: 200, lost: 0, arrived: 300 };
@@ -309,12 +323,12 @@ mod tests {
         let up = Conditions { delay: 50 * MS, rate: 10_000.0, ..Conditions::default() };
         let mut link = Link::new(up, 1);
         for number in 0..3 {
-            link.handle_datagram(number, 100, start);
+            link.handle_datagram(number, 0, 100, start);
         }
         link.handle_conditions(Conditions { up: false, ..up }, start + 15 * MS);
-        link.handle_datagram(3, 100, start + 20 * MS);
+        link.handle_datagram(3, 0, 100, start + 20 * MS);
         link.handle_conditions(up, start + 30 * MS);
-        link.handle_datagram(4, 100, start + 30 * MS);
+        link.handle_datagram(4, 0, 100, start + 30 * MS);
         assert_eq!(arrivals(&mut link, start), [(0, 60 * MS), (4, 90 * MS)]);
         assert_eq!(link.counters().lost, 300);
     }

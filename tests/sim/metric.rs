@@ -26,8 +26,10 @@ pub(crate) enum Metric {
     Reordered,
     /// Payload that arrived per second, median over the seeds.
     Goodput,
-    /// The same as a part of the rate of the first path.
+    /// The same as a part of the rate of the first path, or of that of a TCP transfer.
     GoodputRatio,
+    /// The same, most of all seeds: what is to be left to others.
+    GoodputRatioMax,
     /// From the start of both rovers to the moment when both are connected, p99 over the seeds.
     Setup,
     /// Handovers from one path to another, of the rover that had more, p99 over the seeds.
@@ -60,6 +62,7 @@ impl Metric {
             Self::Reordered => "reordered",
             Self::Goodput => "goodput",
             Self::GoodputRatio => "goodput_ratio",
+            Self::GoodputRatioMax => "goodput_ratio_max",
             Self::Setup => "setup",
             Self::Switches => "switches",
             Self::Reaction => "reaction",
@@ -82,10 +85,17 @@ impl Metric {
             | Self::Setup
             | Self::Reaction => "s",
             Self::Lost | Self::Duplicates | Self::Reordered | Self::Switches => "1",
-            Self::LostRatio | Self::GoodputRatio | Self::ExtraBytes => "ratio",
+            Self::LostRatio | Self::GoodputRatio | Self::GoodputRatioMax | Self::ExtraBytes => {
+                "ratio"
+            }
             Self::Goodput => "B/s",
             Self::Bytes | Self::MeteredBytes => "B",
         }
+    }
+
+    /// Does it tell how much arrived?
+    pub(crate) fn is_goodput(self) -> bool {
+        matches!(self, Self::Goodput | Self::GoodputRatio | Self::GoodputRatioMax)
     }
 
     /// Is the target reached? What could not be measured does not reach any.

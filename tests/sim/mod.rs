@@ -2,11 +2,12 @@
 //! core and by plain str0m.
 //!
 //! A [`scenario`] is played by the [`world`], which moves datagrams through the [`network`] (each
-//! direction of a radio is a [`link`]) between two [`endpoint`]s. What the [`publisher`]s sent is
-//! judged by [`meter`]s; many runs make a [`summary`].
+//! direction of a radio is a [`link`] with a [`queue`]) between two [`endpoint`]s, beside the [`flow`]s
+//! of others. What the [`publisher`]s sent is judged by [`meter`]s; many runs make a [`summary`].
 
 pub(crate) mod endpoint;
 pub(crate) mod fleet;
+pub(crate) mod flow;
 pub(crate) mod fragments;
 pub(crate) mod link;
 pub(crate) mod meter;
@@ -16,10 +17,12 @@ pub(crate) mod outcome;
 pub(crate) mod plain;
 pub(crate) mod policy;
 pub(crate) mod publisher;
+pub(crate) mod queue;
 #[path = "../routes/mod.rs"]
 mod routes;
 pub(crate) mod scenario;
 pub(crate) mod signaling;
 pub(crate) mod stamp;
 pub(crate) mod summary;
+pub(crate) mod tcp;
 pub(crate) mod world;

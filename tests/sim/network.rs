@@ -8,22 +8,33 @@ use std::time::Instant;
 use rover_link::link::{NetworkInterface, Transmit};
 
 use super::endpoint::Addresses;
+use super::flow::Packet;
 use super::link::{Conditions, Counters, Link};
 use super::scenario::Path;
 
 /// IPv4 and UDP headers, bytes.
 const HEADERS: u64 = 28;
 
+/// Flow of the rovers' datagrams in a queue; those of others have higher numbers.
+const OURS: u64 = 0;
+
 /// From which rover to which, by which path.
 pub(crate) type Way = (usize, usize, usize);
 
-/// A datagram that arrived.
+/// What arrived.
 #[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) rover: usize,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    pub(crate) contents: Vec<u8>,
+pub(crate) enum Arrival {
+    /// A datagram for a rover.
+    Datagram { rover: usize, local: SocketAddr, remote: SocketAddr, contents: Vec<u8> },
+    /// A packet of the flow of this number.
+    Packet { flow: usize, packet: Packet },
+}
+
+/// What a link carries.
+#[derive(Debug)]
+enum Carried {
+    Datagram { source: SocketAddr, destination: SocketAddr, contents: Vec<u8> },
+    Packet { flow: usize, packet: Packet },
 }
 
 #[derive(Debug)]
@@ -39,7 +50,7 @@ struct Radio {
 pub(crate) struct Network {
     /// By rover, then by path.
     radios: Vec<Vec<Radio>>,
-    links: BTreeMap<Way, Link<(SocketAddr, SocketAddr, Vec<u8>)>>,
+    links: BTreeMap<Way, Link<Carried>>,
     /// Addresses given out so far.
     addresses: u16,
 }
@@ -94,18 +105,36 @@ impl Network {
         let Some(to) = self.shown_by(path, transmit.destination) else { return };
         let Some(link) = self.links.get_mut(&(rover, to, path)) else { return };
         let bytes = transmit.contents.len() as u64 + HEADERS;
+        let Transmit { destination, contents, .. } = transmit;
         let source = self.radios[rover][path].shown;
-        link.handle_datagram((source, transmit.destination, transmit.contents), bytes, now);
+        let datagram = Carried::Datagram { source, destination, contents };
+        link.handle_datagram(datagram, OURS, bytes, now);
     }
 
-    /// The next datagram that has arrived by now.
+    /// Takes a packet of the flow of this number.
+    pub(crate) fn handle_packet(&mut self, flow: usize, way: Way, packet: Packet, now: Instant) {
+        let Some(link) = self.links.get_mut(&way) else { return };
+        let bytes = packet.bytes();
+        link.handle_datagram(Carried::Packet { flow, packet }, OURS + 1 + flow as u64, bytes, now);
+    }
+
+    /// What has arrived by now.
     pub(crate) fn poll_arrival(&mut self, now: Instant) -> Option<Arrival> {
         for ((_, to, path), link) in &mut self.links {
-            while let Some((remote, destination, contents)) = link.poll_arrival(now) {
+            while let Some(carried) = link.poll_arrival(now) {
+                let (remote, destination, contents) = match carried {
+                    Carried::Packet { flow, packet } => {
+                        return Some(Arrival::Packet { flow, packet });
+                    }
+                    Carried::Datagram { source, destination, contents } => {
+                        (source, destination, contents)
+                    }
+                };
                 let radio = &self.radios[*to][*path];
                 // The address may have changed meanwhile.
                 if radio.shown == destination {
-                    return Some(Arrival { rover: *to, local: radio.local, remote, contents });
+                    let local = radio.local;
+                    return Some(Arrival::Datagram { rover: *to, local, remote, contents });
                 }
             }
         }

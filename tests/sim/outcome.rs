@@ -11,6 +11,8 @@ pub(crate) struct Outcome {
     /// were.
     pub(crate) setup: Option<Duration>,
     pub(crate) classes: Vec<ClassOutcome>,
+    /// What others transferred.
+    pub(crate) flows: Vec<FlowOutcome>,
     /// IP bytes handed to each path and direction.
     pub(crate) paths: Vec<PathOutcome>,
     /// Handovers from one path to another, of the rover that had more.
@@ -35,6 +37,17 @@ pub(crate) struct ClassOutcome {
     /// The rover that published.
     pub(crate) from: usize,
     pub(crate) measured: Measured,
+}
+
+/// A transfer of somebody else's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FlowOutcome {
+    /// Number of the transfer in the scenario.
+    pub(crate) tcp: usize,
+    /// The rover from where it went.
+    pub(crate) from: usize,
+    /// Payload per second.
+    pub(crate) goodput: f64,
 }
 
 /// One direction of a path.

@@ -32,6 +32,7 @@ impl Publisher {
         start: Instant,
     ) -> Self {
         let (size, rate) = (traffic.size, traffic.rate);
+        let start = start + traffic.start;
         let publisher = Self { class, from, size, rate, due: start, sequence: 0 };
         Self { due: start + publisher.period().mul_f64(phase), ..publisher }
     }

@@ -11,6 +11,7 @@ use rover_link::config::{Delivery, Duplicate, InterfaceKind, Priority};
 
 use crate::sim::link::Conditions;
 use crate::sim::policy::Policy;
+use crate::sim::queue::Discipline;
 use crate::sim::scenario::{
     Action, Change, Direction, Event, Path, Publisher, Scenario, Targets, Traffic,
 };
@@ -77,6 +78,7 @@ fn scenario(seed: u64) -> Scenario {
                 ..traffic("command", Priority::High, Delivery::Latest, 20.0, 100)
             },
         ],
+        tcp: Vec::new(),
         events,
         targets: Targets::default(),
     }
@@ -95,6 +97,7 @@ fn traffic(name: &str, priority: Priority, delivery: Delivery, rate: f64, size: 
         size,
         from: Publisher::Both,
         lifespan: Duration::ZERO,
+        start: Duration::ZERO,
     }
 }
 
@@ -113,6 +116,7 @@ fn path(number: usize, random: &mut Rng) -> Path {
             burst: 1.0 + 3.0 * random.f64(),
             rate: [0.0, 6.25e6, 1.25e6, 5e5][random.usize(..4)],
             queue: 1 << random.u32(16..19),
+            discipline: Discipline::Fifo,
             up: true,
             held: false,
         },

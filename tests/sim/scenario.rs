@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::link::Conditions;
 use super::metric::Metric;
 use super::policy::Policy;
+use super::queue::Discipline;
 use super::stamp;
 
 /// Why a file is no scenario.
@@ -54,6 +55,8 @@ pub(crate) struct Scenario {
     #[serde(rename = "path")]
     pub(crate) paths: Vec<Path>,
     pub(crate) traffic: Vec<Traffic>,
+    #[serde(default)]
+    pub(crate) tcp: Vec<Tcp>,
     #[serde(rename = "event", default)]
     pub(crate) events: Vec<Event>,
     #[serde(rename = "target", default)]
@@ -108,6 +111,21 @@ pub(crate) struct Traffic {
     /// Zero for no limit.
     #[serde(default, deserialize_with = "seconds")]
     pub(crate) lifespan: Duration,
+    /// It begins so late.
+    #[serde(default, deserialize_with = "seconds")]
+    pub(crate) start: Duration,
+}
+
+/// A transfer of somebody else's over TCP, as fast as it goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tcp {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) from: Publisher,
+    /// It begins so late.
+    #[serde(default, deserialize_with = "seconds")]
+    pub(crate) start: Duration,
 }
 
 /// Directions of a path.
@@ -178,6 +196,7 @@ pub(crate) struct Change {
     pub(crate) burst: Option<f64>,
     pub(crate) rate: Option<f64>,
     pub(crate) queue: Option<u64>,
+    pub(crate) discipline: Option<Discipline>,
     pub(crate) up: Option<bool>,
     pub(crate) held: Option<bool>,
 }
@@ -197,6 +216,7 @@ impl Change {
             burst: number(from.burst, self.burst),
             rate: number(from.rate, self.rate),
             queue: self.queue.unwrap_or(from.queue),
+            discipline: self.discipline.unwrap_or(from.discipline),
             up: self.up.unwrap_or(from.up),
             held: self.held.unwrap_or(from.held),
         }
@@ -261,6 +281,7 @@ impl Scenario {
     fn contradiction(&self) -> Option<String> {
         let mut names: Vec<_> = self.paths.iter().map(|path| &path.name).collect();
         names.extend(self.traffic.iter().map(|traffic| &traffic.name));
+        names.extend(self.tcp.iter().map(|tcp| &tcp.name));
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("the name `{}` stands twice", pair[0]));
@@ -276,9 +297,17 @@ impl Scenario {
             let (name, least) = (&traffic.name, stamp::LENGTH);
             return Some(format!("`size` of traffic `{name}` is below {least} bytes"));
         }
-        let known = |class: &&String| self.traffic.iter().all(|traffic| traffic.name != **class);
-        if let Some(class) = self.targets.classes.keys().find(known) {
-            return Some(format!("there is no traffic `{class}` for [target.{class}]"));
+        if let Some(tcp) = self.tcp.iter().find(|tcp| self.path_index(&tcp.path).is_none()) {
+            return Some(format!("the TCP transfer `{}` names no path that exists", tcp.name));
+        }
+        for (class, targets) in &self.targets.classes {
+            let is_tcp = self.tcp.iter().any(|tcp| tcp.name == *class);
+            if !is_tcp && self.traffic.iter().all(|traffic| traffic.name != *class) {
+                return Some(format!("there is no traffic `{class}` for [target.{class}]"));
+            }
+            if is_tcp && targets.keys().any(|metric| !metric.is_goodput()) {
+                return Some(format!("of the TCP transfer `{class}` only goodput is measured"));
+            }
         }
         self.events.iter().find_map(|event| self.contradiction_in(event))
     }

@@ -42,6 +42,11 @@ const MISSED: &[(&str, Metric, &str)] = &[
         Metric::LatencyP99,
         "a repair that is lost too takes longer than 4 RTT of the fast path",
     ),
+    (
+        "load-tcp-fifo",
+        Metric::GoodputRatio,
+        "the window yields to whoever fills the queue: 1 % is left",
+    ),
 ];
 
 /// Plays scenarios, and fails with all targets that they miss.
@@ -114,6 +119,8 @@ scenarios! {
     bulk_fills_a_very_long_link: "load-satellite";
     bulk_alone_fills_a_link: "bulk-wifi", "bulk-lte", "bulk-fringe";
     a_rate_that_falls_is_followed: "load-fall-3s";
+    a_queue_is_shared_with_tcp:
+        "load-tcp-fair", "load-tcp-fair-first", "load-tcp-fifo", "load-tcp-fifo-first";
     a_huge_message_delays_nothing_urgent: "load-huge";
     nothing_arrives_older_than_its_lifespan: "load-outage";
     heavy_and_bursty_loss_is_repaired_in_time:

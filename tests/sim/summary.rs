@@ -42,10 +42,7 @@ pub(crate) fn summarize(scenario: &Scenario, policy: Policy, outcomes: &[Outcome
     };
     for (index, sample) in outcomes.first().map_or(&[][..], |of| &of.classes).iter().enumerate() {
         let traffic = &scenario.traffic[sample.class];
-        let case = match traffic.from {
-            Publisher::A | Publisher::B => traffic.name.clone(),
-            Publisher::Both => format!("{} {}", traffic.name, direction(sample.from)),
-        };
+        let case = case(&traffic.name, traffic.from, sample.from);
         let targets = scenario.targets.classes.get(&traffic.name);
         let runs: Vec<_> = outcomes.iter().map(|outcome| &outcome.classes[index]).collect();
         let capacity = scenario.paths.first().map_or(0.0, |path| path.conditions.rate);
@@ -54,6 +51,17 @@ pub(crate) fn summarize(scenario: &Scenario, policy: Policy, outcomes: &[Outcome
             if target.is_some() || !is_shown_on_demand(metric) || traffic.rate <= 0.0 {
                 add(&case, metric, value, target);
             }
+        }
+    }
+    for (index, sample) in outcomes.first().map_or(&[][..], |of| &of.flows).iter().enumerate() {
+        let tcp = &scenario.tcp[sample.tcp];
+        let case = case(&tcp.name, tcp.from, sample.from);
+        let targets = scenario.targets.classes.get(&tcp.name);
+        let path = scenario.path_index(&tcp.path).map(|path| &scenario.paths[path]);
+        let capacity = path.map_or(0.0, |path| path.conditions.rate);
+        let runs = outcomes.iter().map(|outcome| outcome.flows[index].goodput).collect();
+        for (metric, value) in goodput_figures(runs, capacity) {
+            add(&case, metric, value, targets.and_then(|targets| targets.get(&metric)));
         }
     }
     for (metric, value) in run_figures(scenario, outcomes) {
@@ -69,7 +77,7 @@ pub(crate) fn summarize(scenario: &Scenario, policy: Policy, outcomes: &[Outcome
 
 /// Figures that say something only where messages go as fast as they can, or where asked for.
 fn is_shown_on_demand(metric: Metric) -> bool {
-    matches!(metric, Metric::Goodput | Metric::GoodputRatio | Metric::LostRatio)
+    metric.is_goodput() || metric == Metric::LostRatio
 }
 
 fn class_figures(runs: &[&ClassOutcome], capacity: f64) -> Vec<(Metric, Option<f64>)> {
@@ -84,8 +92,7 @@ fn class_figures(runs: &[&ClassOutcome], capacity: f64) -> Vec<(Metric, Option<f
     let sum = |of: fn(&ClassOutcome) -> f64| each(of).into_iter().sum::<f64>();
     let lost = sum(|run| run.measured.lost as f64);
     let published = sum(|run| run.measured.published as f64);
-    let goodput = percentile(each(|run| run.measured.goodput), 0.5);
-    vec![
+    let mut figures = vec![
         (Metric::GapP50, percentile(gaps.clone(), 0.5)),
         (Metric::GapP99, percentile(gaps.clone(), 0.99)),
         (Metric::GapMax, percentile(gaps, 1.0)),
@@ -97,8 +104,19 @@ fn class_figures(runs: &[&ClassOutcome], capacity: f64) -> Vec<(Metric, Option<f
         (Metric::LostRatio, (published > 0.0).then(|| lost / published)),
         (Metric::Duplicates, Some(sum(|run| run.measured.duplicates as f64))),
         (Metric::Reordered, Some(sum(|run| run.measured.reordered as f64))),
-        (Metric::Goodput, goodput),
-        (Metric::GoodputRatio, goodput.filter(|_| capacity > 0.0).map(|rate| rate / capacity)),
+    ];
+    figures.extend(goodput_figures(each(|run| run.measured.goodput), capacity));
+    figures
+}
+
+/// What arrived per second in each run, and which part of `capacity` that is.
+fn goodput_figures(runs: Vec<f64>, capacity: f64) -> [(Metric, Option<f64>); 3] {
+    let ratio = |rate: Option<f64>| rate.filter(|_| capacity > 0.0).map(|rate| rate / capacity);
+    let (median, most) = (percentile(runs.clone(), 0.5), percentile(runs, 1.0));
+    [
+        (Metric::Goodput, median),
+        (Metric::GoodputRatio, ratio(median)),
+        (Metric::GoodputRatioMax, ratio(most)),
     ]
 }
 
@@ -118,6 +136,14 @@ fn run_figures(scenario: &Scenario, outcomes: &[Outcome]) -> Vec<(Metric, Option
         (Metric::ExtraBytes, extra.collect::<Option<_>>().and_then(|all| percentile(all, 0.99))),
         (Metric::MeteredBytes, percentile(metered.collect(), 0.99)),
     ]
+}
+
+/// What was measured: with the direction, where there is more than one.
+fn case(name: &str, from: Publisher, rover: usize) -> String {
+    match from {
+        Publisher::A | Publisher::B => name.to_owned(),
+        Publisher::Both => format!("{name} {}", direction(rover)),
+    }
 }
 
 /// From which rover to which.

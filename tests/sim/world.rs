@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::endpoint::{Endpoint, Polled, Who};
 use super::fleet::FleetEndpoint;
+use super::flow::Flow;
 use super::link::Conditions;
 use super::meter::Meter;
-use super::network::{Network, Way};
-use super::outcome::{ClassOutcome, Outcome, PathOutcome, Sample};
+use super::network::{Arrival, Network, Way};
+use super::outcome::{ClassOutcome, FlowOutcome, Outcome, PathOutcome, Sample};
 use super::plain::PlainEndpoint;
 use super::policy::Policy;
 use super::publisher::Publisher;
@@ -90,6 +91,7 @@ struct World<'a> {
     ramps: Vec<Ramp>,
     ramp_due: Option<Instant>,
     publishers: Vec<Publisher>,
+    flows: Vec<Flow>,
     /// By class and publishing rover.
     meters: BTreeMap<(usize, usize), Meter>,
     sample_due: Option<Instant>,
@@ -124,6 +126,7 @@ impl<'a> World<'a> {
             ramps: Vec::new(),
             ramp_due: None,
             publishers: Vec::new(),
+            flows: Vec::new(),
             meters: BTreeMap::new(),
             sample_due: None,
             samples: Vec::new(),
@@ -183,6 +186,7 @@ impl<'a> World<'a> {
                 self.publishers.push(publisher);
             }
         }
+        self.flows = Flow::all(scenario, ROVERS, self.start);
         self.bytes_before = self.bytes();
         self.sample_due = Some(self.start);
     }
@@ -204,6 +208,7 @@ impl<'a> World<'a> {
             self.network.next_deadline(),
             self.signaling.next_deadline(),
             self.publishers.iter().map(Publisher::due).min(),
+            self.flows.iter().map(Flow::next_deadline).min(),
             self.rovers.iter().map(|rover| rover.wake).min(),
         ];
         let Some(next) = deadlines.into_iter().flatten().min().filter(|next| *next <= end) else {
@@ -226,9 +231,22 @@ impl<'a> World<'a> {
             self.advance_ramps();
         }
         while let Some(arrival) = self.network.poll_arrival(now) {
-            let endpoint = &mut self.rovers[arrival.rover].endpoint;
-            endpoint.handle_datagram(arrival.local, arrival.remote, &arrival.contents, now);
-            self.drain(arrival.rover);
+            match arrival {
+                Arrival::Datagram { rover, local, remote, contents } => {
+                    self.rovers[rover].endpoint.handle_datagram(local, remote, &contents, now);
+                    self.drain(rover);
+                }
+                Arrival::Packet { flow, packet } => {
+                    self.flows[flow].handle_packet(packet, now);
+                    self.drain_flow(flow);
+                }
+            }
+        }
+        for number in 0..self.flows.len() {
+            if self.flows[number].next_deadline() <= now {
+                self.flows[number].handle_timeout(now);
+                self.drain_flow(number);
+            }
         }
         while let Some((to, notice)) = self.signaling.poll_notice(now) {
             self.handle_notice(&to, notice);
@@ -333,6 +351,12 @@ impl<'a> World<'a> {
                     }
                 }
             }
+        }
+    }
+
+    fn drain_flow(&mut self, number: usize) {
+        while let Some((way, packet)) = self.flows[number].poll_transmit() {
+            self.network.handle_packet(number, way, packet, self.now);
         }
     }
 
@@ -457,9 +481,13 @@ impl<'a> World<'a> {
             from,
             bytes: bytes - self.bytes_before.get(&(from, to, path)).unwrap_or(&0),
         });
+        let flows = self.flows.iter();
+        let flows =
+            flows.map(|of| FlowOutcome { tcp: of.tcp, from: of.from, goodput: of.goodput() });
         Outcome {
             setup,
             paths: paths.collect(),
+            flows: flows.collect(),
             switches: self.rovers.iter().map(|rover| rover.switches).max().unwrap_or(0),
             reaction: self.reaction(),
             extra_bytes: (first > 0).then(|| again as f64 / first as f64),

@@ -1,6 +1,7 @@
 //! The links of all radios: two of each, one in each direction. Sans-IO.
 
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use super::command::Change;
@@ -42,8 +43,8 @@ impl Air {
         packet: Vec<u8>,
         now: Instant,
     ) {
-        let bytes = packet.len() as u64;
-        self.radios[radio].links[from].handle_datagram(packet, bytes, now);
+        let (flow, bytes) = (flow(&packet), packet.len() as u64);
+        self.radios[radio].links[from].handle_datagram(packet, flow, bytes, now);
     }
 
     /// A packet that has arrived by now, with its radio and the side it arrives at.
@@ -89,5 +90,33 @@ impl Air {
             }
         }
         shown
+    }
+}
+
+/// The flow of an IPv4 packet: its protocol, addresses and ports, as a number. Packets without ports
+/// and what is no IPv4 share flows.
+fn flow(packet: &[u8]) -> u64 {
+    /// Bytes of a header without options: the protocol stands at 9, the addresses from 12 on.
+    const HEADER: usize = 20;
+    let mut hasher = DefaultHasher::new();
+    (packet.get(9), packet.get(12..HEADER), packet.get(HEADER..HEADER + 4)).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_of_one_connection_are_a_flow() {
+        let packet = |protocol: u8, port: u8, length: usize| {
+            let mut packet = vec![0; length];
+            (packet[9], packet[21]) = (protocol, port);
+            packet
+        };
+        assert_eq!(flow(&packet(17, 5, 100)), flow(&packet(17, 5, 1_400)));
+        assert_ne!(flow(&packet(17, 5, 100)), flow(&packet(17, 6, 100)));
+        assert_ne!(flow(&packet(17, 5, 100)), flow(&packet(6, 5, 100)));
+        assert_eq!(flow(&[]), flow(&[0; 3]));
     }
 }

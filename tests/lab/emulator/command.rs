@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::link::Conditions;
+use super::queue::Discipline;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,7 @@ pub(crate) enum Change {
     Burst(f64),
     Rate(f64),
     Queue(u64),
+    Discipline(Discipline),
     Up(bool),
     Held(bool),
 }
@@ -101,6 +103,11 @@ impl FromStr for Change {
                 "burst" => Self::Burst(number()?),
                 "rate" => Self::Rate(number()?),
                 "queue" => Self::Queue(value.parse().ok()?),
+                "discipline" => Self::Discipline(match value {
+                    "fifo" => Discipline::Fifo,
+                    "fair" => Discipline::Fair,
+                    _ => return None,
+                }),
                 "up" => Self::Up(value.parse().ok()?),
                 "held" => Self::Held(value.parse().ok()?),
                 _ => return None,
@@ -121,6 +128,7 @@ impl Change {
             Self::Burst(value) => conditions.burst = value,
             Self::Rate(value) => conditions.rate = value,
             Self::Queue(value) => conditions.queue = value,
+            Self::Discipline(value) => conditions.discipline = value,
             Self::Up(value) => conditions.up = value,
             Self::Held(value) => conditions.held = value,
         }
@@ -163,6 +171,7 @@ mod tests {
             "set r both loss=1.5",
             "set r both delay=-1",
             "set r both speed=1",
+            "set r both discipline=lifo",
             "carrier r c on",
             "carrier r a maybe",
         ] {

@@ -9,6 +9,8 @@ mod air;
 mod command;
 #[path = "../../sim/link.rs"]
 mod link;
+#[path = "../../sim/queue.rs"]
+mod queue;
 mod tun;
 
 use std::fs::File;
@@ -35,7 +37,8 @@ use tun::Tun;
 ///
 ///   set RADIO DIRECTION KEY=VALUE…   DIRECTION: a_to_b, b_to_a, both. KEY: delay, jitter (s),
 ///                                    reorder, loss (ratio), burst (datagrams), rate (B/s; 0 =
-///                                    unlimited), queue (B), up, held (true, false)
+///                                    unlimited), queue (B), discipline (fifo, fair), up, held
+///                                    (true, false)
 ///   carrier RADIO SIDE on|off        SIDE: a, b, both. What the kernel there says of the device
 ///   show                             how each link is, and the bytes it was given, dropped, lost
 ///                                    and delivered
