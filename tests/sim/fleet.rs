@@ -13,6 +13,7 @@ use rover_link::link::{
 use uuid::Uuid;
 
 use super::endpoint::{Addresses, Condition, Endpoint, Polled, Who};
+use super::release::Release;
 use super::scenario::Traffic;
 
 /// Messages larger than any of a scenario.
@@ -21,6 +22,8 @@ const MAX_MESSAGE_SIZE: u32 = 1 << 24;
 /// A fleet of one peer.
 pub(crate) struct FleetEndpoint {
     fleet: Fleet,
+    /// What has arrived waits here for its turn, if the application takes it in a pace.
+    release: Option<Release>,
 }
 
 impl FleetEndpoint {
@@ -47,7 +50,12 @@ impl FleetEndpoint {
         for (class, traffic) in publishes {
             fleet.handle_command(Command::OfferRoute { id: id(class), route: route(traffic) }, now);
         }
-        Self { fleet }
+        Self { fleet, release: None }
+    }
+
+    /// The same, with an application that takes messages in the pace of the ROS node.
+    pub(crate) fn paced(self) -> Self {
+        Self { release: Some(Release::default()), ..self }
     }
 }
 
@@ -95,13 +103,26 @@ impl Endpoint for FleetEndpoint {
     }
 
     fn poll(&mut self, now: Instant) -> Polled {
+        if let Some((class, data)) = self.release.as_mut().and_then(|release| release.poll(now)) {
+            return Polled::Delivered { class, data };
+        }
         loop {
             return match self.fleet.poll_output(now) {
-                Output::Timeout(at) => Polled::Timeout(at),
+                Output::Timeout(at) => {
+                    let released = self.release.as_ref().and_then(Release::next_deadline);
+                    Polled::Timeout(released.map_or(at, |released| released.min(at)))
+                }
                 Output::Transmit(transmit) => Polled::Transmit(transmit),
                 Output::Signal { to, signal } => Polled::Signal { to, signal },
                 Output::Deliver(message) => {
-                    Polled::Delivered { class: message.id.0.into(), data: message.data }
+                    let (class, data) = (message.id.0.into(), message.data);
+                    match &mut self.release {
+                        Some(release) => {
+                            release.handle_arrived(class, data, now);
+                            continue;
+                        }
+                        None => Polled::Delivered { class, data },
+                    }
                 }
                 Output::IncomingOpened { .. } => continue,
                 Output::Event(event) => match event {

@@ -1,6 +1,11 @@
 //! What became of the messages of one class in one direction.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// Messages that arrive within so long come in one burst: before it is over, a subscriber need not
+/// have taken any of them.
+const BURST: Duration = Duration::from_micros(2_500);
 
 /// One message that arrived: when it was published since the start of the run, and how long it
 /// took, seconds.
@@ -29,6 +34,9 @@ pub(crate) struct Meter {
     longest: Duration,
     duplicates: u64,
     reordered: u64,
+    /// Arrivals of the last moment, and the most that these were.
+    recent: VecDeque<Instant>,
+    burst: usize,
     /// Payload that arrived before the end, bytes.
     bytes: u64,
     deliveries: Vec<Delivery>,
@@ -47,6 +55,8 @@ pub(crate) struct Measured {
     pub(crate) reordered: u64,
     /// Largest time between two arrivals beyond the period.
     pub(crate) gap: Duration,
+    /// Most messages that arrived at about the same time.
+    pub(crate) burst: usize,
     /// Payload per second.
     pub(crate) goodput: f64,
     pub(crate) deliveries: Vec<Delivery>,
@@ -69,6 +79,8 @@ impl Meter {
             longest: Duration::ZERO,
             duplicates: 0,
             reordered: 0,
+            recent: VecDeque::new(),
+            burst: 0,
             bytes: 0,
             deliveries: Vec::new(),
         }
@@ -108,6 +120,9 @@ impl Meter {
         self.count += 1;
         self.longest = self.longest.max(now.saturating_duration_since(self.last_arrival));
         self.last_arrival = now;
+        self.recent.retain(|at| now < *at + BURST);
+        self.recent.push_back(now);
+        self.burst = self.burst.max(self.recent.len());
         if now <= self.end {
             self.bytes += size as u64;
         }
@@ -133,6 +148,7 @@ impl Meter {
             duplicates: self.duplicates,
             reordered: self.reordered,
             gap: self.longest.max(tail).saturating_sub(self.period),
+            burst: self.burst,
             goodput: self.bytes as f64 / time.as_secs_f64(),
             deliveries: self.deliveries,
         }
@@ -182,6 +198,15 @@ mod tests {
         let measured = meter(|number| (number < 75).then_some(Duration::ZERO));
         assert_eq!(measured.lost, 25);
         assert_eq!(measured.gap, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn messages_that_arrive_at_about_the_same_time_are_a_burst() {
+        assert_eq!(meter(|_| Some(Duration::ZERO)).burst, 1);
+        // Ten come with the one after them.
+        let held = |number: u64| PERIOD * 80u32.saturating_sub(number as u32);
+        let measured = meter(|number| Some(if number < 70 { PERIOD / 2 } else { held(number) }));
+        assert_eq!(measured.burst, 11);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) enum Metric {
     GoodputRatio,
     /// The same, most of all seeds: what is to be left to others.
     GoodputRatioMax,
+    /// Most messages that arrived within 2.5 ms, of all seeds: a subscriber is awake after so long.
+    BurstMax,
     /// From the start of both rovers to the moment when both are connected, p99 over the seeds.
     Setup,
     /// Handovers from one path to another, of the rover that had more, p99 over the seeds.
@@ -63,6 +65,7 @@ impl Metric {
             Self::Goodput => "goodput",
             Self::GoodputRatio => "goodput_ratio",
             Self::GoodputRatioMax => "goodput_ratio_max",
+            Self::BurstMax => "burst_max",
             Self::Setup => "setup",
             Self::Switches => "switches",
             Self::Reaction => "reaction",
@@ -84,7 +87,9 @@ impl Metric {
             | Self::LatencyMax
             | Self::Setup
             | Self::Reaction => "s",
-            Self::Lost | Self::Duplicates | Self::Reordered | Self::Switches => "1",
+            Self::Lost | Self::Duplicates | Self::Reordered | Self::Switches | Self::BurstMax => {
+                "1"
+            }
             Self::LostRatio | Self::GoodputRatio | Self::GoodputRatioMax | Self::ExtraBytes => {
                 "ratio"
             }

@@ -14,10 +14,13 @@ pub(crate) mod meter;
 pub(crate) mod metric;
 pub(crate) mod network;
 pub(crate) mod outcome;
+#[path = "../../src/ros/pace.rs"]
+mod pace;
 pub(crate) mod plain;
 pub(crate) mod policy;
 pub(crate) mod publisher;
 pub(crate) mod queue;
+pub(crate) mod release;
 #[path = "../routes/mod.rs"]
 mod routes;
 pub(crate) mod scenario;

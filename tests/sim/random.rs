@@ -64,6 +64,7 @@ fn scenario(seed: u64) -> Scenario {
         loss_everywhere: 0.0,
         seeds: None,
         baselines: Vec::new(),
+        paced: seed.is_multiple_of(2),
         paths,
         traffic: vec![
             traffic("control", Priority::Critical, Delivery::Reliable, 50.0, 64),

@@ -52,6 +52,9 @@ pub(crate) struct Scenario {
     pub(crate) seeds: Option<u64>,
     #[serde(default = "all_baselines")]
     pub(crate) baselines: Vec<Policy>,
+    /// Do messages that arrived leave in the pace in which the node publishes them?
+    #[serde(default)]
+    pub(crate) paced: bool,
     #[serde(rename = "path")]
     pub(crate) paths: Vec<Path>,
     pub(crate) traffic: Vec<Traffic>,

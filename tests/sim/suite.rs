@@ -122,7 +122,7 @@ scenarios! {
     a_queue_is_shared_with_tcp:
         "load-tcp-fair", "load-tcp-fair-first", "load-tcp-fifo", "load-tcp-fifo-first";
     a_huge_message_delays_nothing_urgent: "load-huge";
-    nothing_arrives_older_than_its_lifespan: "load-outage";
+    nothing_arrives_older_than_its_lifespan: "load-outage", "load-outage-paced";
     heavy_and_bursty_loss_is_repaired_in_time:
         "repair-5pc-10", "repair-5pc-60", "repair-burst-10", "repair-burst-60";
 }

@@ -104,6 +104,7 @@ fn class_figures(runs: &[&ClassOutcome], capacity: f64) -> Vec<(Metric, Option<f
         (Metric::LostRatio, (published > 0.0).then(|| lost / published)),
         (Metric::Duplicates, Some(sum(|run| run.measured.duplicates as f64))),
         (Metric::Reordered, Some(sum(|run| run.measured.reordered as f64))),
+        (Metric::BurstMax, percentile(each(|run| run.measured.burst as f64), 1.0)),
     ];
     figures.extend(goodput_figures(each(|run| run.measured.goodput), capacity));
     figures

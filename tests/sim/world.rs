@@ -156,7 +156,8 @@ impl<'a> World<'a> {
             };
             let publishes = traffic.iter().enumerate();
             let publishes = publishes.filter(|(_, of)| of.from.is(index));
-            Box::new(FleetEndpoint::new(&who, settings, publishes, self.now))
+            let fleet = FleetEndpoint::new(&who, settings, publishes, self.now);
+            Box::new(if self.scenario.paced { fleet.paced() } else { fleet })
         } else {
             Box::new(PlainEndpoint::new(self.policy, who.clone(), traffic))
         };
