@@ -43,6 +43,18 @@ const QUEUE_DEVIATIONS: f64 = 3.6;
 const QUEUE_DEVIATION_MOST: f64 = 0.055;
 const QUEUE_VARIATION: f64 = 2.0;
 
+/// A queue of more than so many seconds, for so many round trips in a row, though the window is as
+/// small as can be: somebody else fills it and does not yield, as TCP does until something is dropped
+/// (Copa, NSDI 2018, §2.2, knows it by a queue that never empties).
+const RIVAL_QUEUE: f64 = 0.030;
+const RIVAL_ROUNDS: u32 = 3;
+
+/// For so many round trips the window does not yield below [`FIRST`] either; then the other has to be
+/// noticed anew. It has gone once round trips are shorter than this part of what they were: TCP leaves
+/// seven tenths (RFC 9438 §4.6).
+const SHARING_ROUNDS: u32 = 60;
+const RIVAL_GONE: f64 = 0.5;
+
 /// Round trips that have to be measured before their shortest tells of a queue.
 const SAMPLES: u32 = 8;
 
@@ -79,6 +91,7 @@ pub(super) struct Window {
     adjusted: Option<Instant>,
     /// Bytes that were acknowledged since.
     acknowledged: usize,
+    rival: Rival,
     /// When the next datagram may leave.
     next: Option<Instant>,
 }
@@ -91,6 +104,7 @@ impl Default for Window {
             idle_rounds: 0,
             adjusted: None,
             acknowledged: 0,
+            rival: Rival::default(),
             next: None,
         }
     }
@@ -138,6 +152,7 @@ impl Window {
         let aim = (QUEUE_PART * base).clamp(QUEUE_LEAST, QUEUE_MOST)
             + deviation.min(QUEUE_DEVIATION_MOST);
         let queue = (standing - base).max(0.0);
+        let is_foreign = self.bytes <= LEAST && queue > RIVAL_QUEUE;
         // What was sent in a round trip of `base + queue` would have made the queue aimed at in one
         // of `base + aim`.
         let ideal = (base + aim) / (base + queue);
@@ -156,9 +171,13 @@ impl Window {
             let most = (MOST_DELIVERED * delivered).max(self.bytes);
             self.bytes = (growth * self.bytes).min(most);
         }
+        if self.rival.handle_round(is_foreign, standing) && queue > aim {
+            self.bytes = LEAST;
+        }
+        let least = self.rival.least(delivered / smoothed.max(1e-6));
         let most = (MOST_SHORT + MOST_RATE * base).min(MOST);
-        let least = if base < SHORT { LEAST_SHORT } else { LEAST };
-        self.bytes = self.bytes.clamp(least, most);
+        let least = if base < SHORT { least.max(LEAST_SHORT) } else { least };
+        self.bytes = self.bytes.clamp(least.min(most), most);
     }
 
     /// When the next datagram may leave.
@@ -177,6 +196,42 @@ impl Window {
         let pace = if self.is_starting { FIRST_PACE } else { PACE };
         let time = Duration::from_secs_f64(length as f64 * smoothed / (pace * self.bytes));
         self.next = Some(self.next.map_or(now, |next| next.max(now)) + time);
+    }
+}
+
+/// Somebody else who fills the queue.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rival {
+    /// Round trips in a row with a queue that is not ours.
+    noticed: u32,
+    /// Round trips that the window still does not yield, and how long they were before.
+    rounds_left: u32,
+    round_trip: f64,
+}
+
+impl Rival {
+    /// Takes a round trip. Has the other to be noticed anew now?
+    fn handle_round(&mut self, is_foreign: bool, round_trip: f64) -> bool {
+        self.noticed = if is_foreign { self.noticed + 1 } else { 0 };
+        if self.noticed >= RIVAL_ROUNDS {
+            *self = Self { noticed: 0, rounds_left: SHARING_ROUNDS, round_trip };
+        } else if round_trip < RIVAL_GONE * self.round_trip {
+            self.rounds_left = 0;
+        } else if self.rounds_left > 0 {
+            self.rounds_left -= 1;
+            return self.rounds_left == 0;
+        }
+        false
+    }
+
+    /// Bytes to which the window falls at least, where so many per second are acknowledged. Against
+    /// another they come to more when more are sent. On a narrow path that we have for ourselves they
+    /// do not, and the window stays small.
+    fn least(&self, rate: f64) -> f64 {
+        if self.rounds_left == 0 {
+            return LEAST;
+        }
+        (MOST_DELIVERED * rate * self.round_trip).clamp(LEAST, FIRST)
     }
 }
 
@@ -202,7 +257,18 @@ mod tests {
         }
 
         fn pass(&mut self, rounds: u64, round_trip: Duration, use_of_window: f64) {
+            self.pass_queue(rounds, |_| round_trip, use_of_window);
+        }
+
+        /// The same, where the round trip follows from what is under way.
+        fn pass_queue(
+            &mut self,
+            rounds: u64,
+            round_trip: impl Fn(usize) -> Duration,
+            use_of_window: f64,
+        ) {
             for _ in 0..rounds {
+                let round_trip = round_trip(self.window.bytes());
                 let under_way = (self.window.bytes() as f64 * use_of_window) as usize;
                 for step in 0..40 {
                     self.now += Duration::from_secs_f64(self.times.smoothed().unwrap() / 40.0);
@@ -232,8 +298,51 @@ mod tests {
         trial.pass(4, Duration::from_millis(400), 1.0);
         let fallen = trial.window.bytes() as f64;
         assert!(fallen < grown / 3.0, "from {grown} to {fallen}");
-        trial.pass(40, Duration::from_millis(400), 1.0);
-        assert_eq!(trial.window.bytes(), LEAST as usize);
+        let windows = (0..10).map(|_| {
+            trial.pass(1, Duration::from_millis(400), 1.0);
+            trial.window.bytes()
+        });
+        assert_eq!(windows.min(), Some(LEAST as usize));
+    }
+
+    #[test]
+    fn a_window_does_not_yield_to_somebody_else_who_keeps_the_queue_full() {
+        let mut trial = Trial::new();
+        trial.pass(1, BASE, 1.0);
+        let windows: Vec<_> = (0..60)
+            .map(|_| {
+                trial.pass(1, Duration::from_millis(125), 1.0);
+                trial.window.bytes() as f64
+            })
+            .collect();
+        assert!(windows.contains(&LEAST), "{windows:?}");
+        assert!(windows[35..].iter().all(|bytes| *bytes == FIRST), "{windows:?}");
+        // It has gone.
+        trial.pass(40, BASE, 1.0);
+        assert_eq!(trial.window.rival.rounds_left, 0);
+        assert!(trial.window.bytes() as f64 > 2.0 * FIRST, "{}", trial.window.bytes());
+    }
+
+    #[test]
+    fn somebody_else_has_to_be_noticed_anew_from_time_to_time() {
+        let mut rival = Rival::default();
+        (0..RIVAL_ROUNDS).for_each(|_| assert!(!rival.handle_round(true, 0.25)));
+        (1..SHARING_ROUNDS).for_each(|_| assert!(!rival.handle_round(false, 0.2)));
+        assert_eq!(rival.least(1e6), FIRST);
+        assert!(rival.handle_round(false, 0.2));
+        assert_eq!(rival.least(1e6), LEAST);
+    }
+
+    #[test]
+    fn a_narrow_path_is_not_taken_for_a_shared_one() {
+        let mut trial = Trial::new();
+        // 50 kB/s: 4 KiB take longer than the round trip.
+        let round_trip = |bytes: usize| BASE.max(Duration::from_micros(20 * bytes as u64));
+        trial.pass_queue(20, round_trip, 1.0);
+        for _ in 0..200 {
+            trial.pass_queue(1, round_trip, 1.0);
+            assert!(trial.window.bytes() < 20 * 1024, "{}", trial.window.bytes());
+        }
     }
 
     #[test]
