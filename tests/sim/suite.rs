@@ -42,11 +42,6 @@ const MISSED: &[(&str, Metric, &str)] = &[
         Metric::LatencyP99,
         "a repair that is lost too takes longer than 4 RTT of the fast path",
     ),
-    (
-        "load-tcp-fifo",
-        Metric::GoodputRatio,
-        "the window yields to whoever fills the queue: 1 % is left",
-    ),
 ];
 
 /// Plays scenarios, and fails with all targets that they miss.
