@@ -37,8 +37,8 @@ pub const FRAME_HEADER_LEN: usize = 18;
 /// Bytes of the tag at the end.
 pub const TAG_LEN: usize = 16;
 
-/// Bytes of a frame at most: 1200 pass everywhere (RFC 9000 §14), through tunnels too.
-pub const MAX_FRAME_LEN: usize = 1200;
+/// Bytes of a frame at most: with UDP and IPv6 before it, what every link has to carry (RFC 8200 §5).
+pub const MAX_FRAME_LEN: usize = 1232;
 
 /// Bytes of a data section before its segment.
 pub const DATA_OVERHEAD: usize = 8;
