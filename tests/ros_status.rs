@@ -14,8 +14,9 @@ use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatist
 use r2r::{Node, QosProfile};
 use rover_link::config::{Config, InterfaceKind, Parameters, Sources, Value, known_parameters};
 use rover_link::link::{
-    CandidateKind, Handover, HandoverPath, HandoverPhase, HandoverReason, PathSnapshot, PathState,
-    PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState, Snapshot,
+    CandidateKind, Counts, Handover, HandoverPath, HandoverPhase, HandoverReason, PathSnapshot,
+    PathState, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState,
+    Snapshot,
 };
 use rover_link::ros::report::{BridgeReport, TopicReport};
 use rover_link::ros::status::StatusPublisher;
@@ -129,13 +130,15 @@ fn snapshot(seconds: f64) -> Snapshot {
         topic: "/rover_a/odom".to_owned(),
         open: false,
         remark: "refused\0 there".to_owned(),
-        messages: (seconds * 50.0) as u64,
-        bytes,
-        dropped_expired: 5,
-        dropped_queue: 2,
-        dropped_oversize: 0,
-        dropped_rate: 0,
-        dropped_interface: 0,
+        counts: Counts {
+            messages: (seconds * 50.0) as u64,
+            bytes,
+            dropped_expired: 5,
+            dropped_queue: 2,
+            ..Counts::default()
+        },
+        waiting: 0,
+        waiting_bytes: 0,
     };
     let peer = PeerSnapshot {
         peer: "rover_b".to_owned(),

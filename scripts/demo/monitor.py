@@ -100,4 +100,6 @@ class Monitor:
             + message.dropped_rate
             + message.dropped_oversize
             + message.dropped_interface
+            + message.dropped_old
+            + message.dropped_closed
         )

@@ -196,8 +196,10 @@ impl Fleet {
                 let (session, progress) = known.session_and_progress();
                 let Some(session) = session else { return };
                 let opened = session.handle_answer(id, answer.clone(), progress);
+                let run = progress.runs();
                 if let (Some(delivery), Ok(limits)) = (opened, answer) {
-                    self.ready.push_back(Output::IncomingOpened { peer, id, delivery, limits });
+                    let opened = Output::IncomingOpened { peer, id, delivery, limits, run };
+                    self.ready.push_back(opened);
                 }
             }
         }
@@ -207,10 +209,9 @@ impl Fleet {
     pub fn handle_message(&mut self, message: OutgoingMessage, taken: Instant) {
         let id = message.id;
         let Some(sample) = self.outbox.add(message, taken) else { return };
+        let Some(offered) = self.outbox.get(id) else { return };
         for peer in self.peers.values_mut() {
-            if let Some(session) = peer.session_mut() {
-                session.push(id, &sample);
-            }
+            peer.push(id, offered, &sample);
         }
     }
 
@@ -251,7 +252,7 @@ impl Fleet {
             if self.peers.len() >= MAX_PEERS {
                 return None;
             }
-            self.peers.insert(id.to_owned(), Peer::new(id, self.seeds.u64(..), now));
+            self.peers.insert(id.to_owned(), Peer::new(id, self.seeds.u64(..), &self.outbox, now));
         }
         self.peers.get_mut(id)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counts::Counts;
 use super::route::{IncomingLimits, Refusal, RefusalReason, RouteId, RouteOffer};
 use crate::wire::{Complete, Discard, Fragment, Place, Reassembly};
 
@@ -24,19 +25,15 @@ pub(crate) struct IncomingTopic {
     revision: u32,
     /// Older messages are not delivered; zero for no limit.
     lifespan: Duration,
+    reassembly: Reassembly,
     pub(crate) state: IncomingState,
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-    pub(crate) dropped_queue: u64,
-    pub(crate) dropped_oversize: u64,
-    pub(crate) dropped_expired: u64,
 }
 
 /// What the application said to a topic of the peer's.
 #[derive(Debug)]
 pub(crate) enum IncomingState {
     Awaited,
-    Accepted(Reassembly),
+    Accepted,
     Refused(Refusal),
 }
 
@@ -50,6 +47,12 @@ pub(crate) struct Progress {
     /// Answers that the application owes, by topic. It answers in order, so only the last of
     /// several belongs to the offer that stands.
     owed: BTreeMap<RouteId, usize>,
+    /// Times that the sender has started to count anew.
+    runs: u64,
+    /// What was counted of each topic in this run.
+    counts: BTreeMap<RouteId, Counts>,
+    /// What was counted of all topics in the runs before.
+    former: Counts,
 }
 
 impl Progress {
@@ -63,7 +66,26 @@ impl Progress {
     /// Forgets what was delivered: the sender counts from the start.
     pub(crate) fn enter_anew(&mut self, epoch: u32) {
         self.epoch = epoch;
+        self.runs += 1;
         self.delivered.clear();
+        self.former = self.total();
+        self.counts.clear();
+    }
+
+    /// Times that the sender has started to count anew.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// What was counted of a topic in this run.
+    pub(crate) fn counts(&self, id: RouteId) -> Counts {
+        self.counts.get(&id).copied().unwrap_or_default()
+    }
+
+    /// What was counted of all topics, in all runs.
+    pub(crate) fn total(&self) -> Counts {
+        let now = self.counts.values().copied();
+        now.chain([self.former]).sum()
     }
 }
 
@@ -118,12 +140,9 @@ impl Incoming {
             offer,
             revision,
             lifespan,
+            // Nothing is taken before the application has said how large it may be.
+            reassembly: Reassembly::new(0, progress.delivered.get(&id).copied().unwrap_or(0)),
             state: IncomingState::Awaited,
-            messages: 0,
-            bytes: 0,
-            dropped_queue: 0,
-            dropped_oversize: 0,
-            dropped_expired: 0,
         };
         self.topics.insert(id, topic);
         Offer::Ask
@@ -149,22 +168,21 @@ impl Incoming {
         }
         progress.owed.remove(&id);
         let topic = self.topics.get_mut(&id)?;
-        match (answer, &mut topic.state) {
-            (Ok(limits), IncomingState::Accepted(reassembly)) => {
-                reassembly.set_max_message_size(limits.max_message_size);
+        topic.state = match answer {
+            Ok(limits) => {
+                topic.reassembly.set_max_message_size(limits.max_message_size);
+                IncomingState::Accepted
             }
-            (Ok(limits), state) => {
-                let delivered = progress.delivered.get(&id).copied().unwrap_or(0);
-                let reassembly = Reassembly::new(limits.max_message_size, delivered);
-                *state = IncomingState::Accepted(reassembly);
-            }
-            (Err(refusal), state) => *state = IncomingState::Refused(refusal),
-        }
+            Err(refusal) => IncomingState::Refused(refusal),
+        };
         Some((topic, topic.revision))
     }
 
     /// Takes a fragment; returns the message that it completes, and its topic. `age` tells how old a
     /// message is that was taken at a moment of the peer's clock.
+    ///
+    /// A message counts here when its last fragment has come, as it does at the sender when that
+    /// goes: what the sender gives up half sent, it counts itself.
     pub(crate) fn handle_fragment(
         &mut self,
         peer: &str,
@@ -178,37 +196,38 @@ impl Incoming {
             Place::First(header) if self.begins(id, &fragment) => header.length as usize,
             Place::First(_) | Place::Rest { .. } => 0,
         };
-        let no_room = begun > 0 && self.incomplete() + begun > MAX_INCOMPLETE;
+        let has_room = begun == 0 || self.incomplete() + begun <= MAX_INCOMPLETE;
         let topic = self.topics.get_mut(&id)?;
-        if no_room {
-            topic.dropped_queue += 1;
-            return None;
-        }
-        let IncomingState::Accepted(reassembly) = &mut topic.state else { return None };
-        match reassembly.handle_fragment(fragment) {
-            Ok(Some(complete)) => {
+        let is_open = matches!(topic.state, IncomingState::Accepted);
+        let taken = topic.reassembly.handle_fragment(fragment, is_open && has_room).transpose()?;
+        let counts = progress.counts.entry(id).or_default();
+        counts.taken += 1;
+        match taken {
+            Ok(complete) => {
                 progress.delivered.insert(id, complete.sequence);
                 if !topic.lifespan.is_zero() && age(complete.taken) > topic.lifespan {
-                    topic.dropped_expired += 1;
+                    counts.dropped_expired += 1;
                     return None;
                 }
-                topic.messages += 1;
-                topic.bytes += complete.data.len() as u64;
-                Some((id, topic, complete))
+                counts.messages += 1;
+                counts.bytes += complete.data.len() as u64;
+                return Some((id, topic, complete));
             }
-            Ok(None) | Err(Discard::Old | Discard::Stray) => None,
+            Err(Discard::Old) => counts.dropped_old += 1,
+            Err(Discard::Unwanted) if is_open => counts.dropped_queue += 1,
+            Err(Discard::Unwanted) => counts.dropped_closed += 1,
             Err(Discard::Oversize) => {
-                topic.dropped_oversize += 1;
-                if topic.dropped_oversize.is_power_of_two() {
+                counts.dropped_oversize += 1;
+                let dropped = counts.dropped_oversize;
+                if dropped.is_power_of_two() {
                     log::warn!(
-                        "message dropped: peer={peer} topic={} dropped={}; raise max_message_size here to take it",
+                        "message dropped: peer={peer} topic={} dropped={dropped}; raise max_message_size here to take it",
                         topic.offer.topic,
-                        topic.dropped_oversize,
                     );
                 }
-                None
             }
         }
+        None
     }
 
     /// The topics, by number.
@@ -217,19 +236,10 @@ impl Incoming {
     }
 
     fn begins(&self, id: RouteId, fragment: &Fragment<'_>) -> bool {
-        match self.topics.get(&id).map(|topic| &topic.state) {
-            Some(IncomingState::Accepted(reassembly)) => reassembly.begins(fragment),
-            Some(IncomingState::Awaited | IncomingState::Refused(_)) | None => false,
-        }
+        self.topics.get(&id).is_some_and(|topic| topic.reassembly.begins(fragment))
     }
 
     fn incomplete(&self) -> usize {
-        self.topics
-            .values()
-            .map(|topic| match &topic.state {
-                IncomingState::Accepted(reassembly) => reassembly.bytes(),
-                IncomingState::Awaited | IncomingState::Refused(_) => 0,
-            })
-            .sum()
+        self.topics.values().map(|topic| topic.reassembly.bytes()).sum()
     }
 }

@@ -9,6 +9,7 @@
 mod channels;
 mod connection;
 mod control;
+mod counts;
 mod event;
 mod fleet;
 mod identity;
@@ -35,6 +36,7 @@ mod tally;
 mod transport;
 
 pub use channels::PeerKind;
+pub use counts::Counts;
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
 pub use fleet::{Fleet, MAX_DATAGRAMS_AT_ONCE};
 pub use identity::Identity;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::channels::PeerKind;
+use super::counts::Counts;
 use super::event::{OutgoingMessage, PublisherId};
 use super::queue::Payload;
 use super::route::{OutgoingRoute, RouteId};
@@ -63,9 +64,8 @@ pub(crate) struct Offered {
     sequence: u64,
     /// By publisher, the one that published last at the end.
     history: VecDeque<(PublisherId, VecDeque<Sample>)>,
-    pub(crate) dropped_oversize: u64,
-    /// Dropped to keep `min_period`.
-    pub(crate) dropped_rate: u64,
+    /// Of all messages, and of those that are dropped before any peer's queue.
+    pub(crate) counts: Counts,
     /// When the next message is due under `min_period`.
     due: Option<Instant>,
 }
@@ -84,8 +84,7 @@ impl Outbox {
             revision: 0,
             sequence: 0,
             history: VecDeque::new(),
-            dropped_oversize: 0,
-            dropped_rate: 0,
+            counts: Counts::default(),
             due: None,
         });
         if offered.route.offer.type_name != route.offer.type_name || route.history == 0 {
@@ -123,21 +122,22 @@ impl Outbox {
     /// is not offered, or the message is larger than its limit or comes too soon.
     pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Sample> {
         let offered = self.topics.get_mut(&message.id)?;
+        offered.counts.taken += 1;
         let (size, limit) = (message.data.len(), offered.route.max_message_size);
         if size > limit as usize {
-            offered.dropped_oversize += 1;
+            offered.counts.dropped_oversize += 1;
+            let dropped = offered.counts.dropped_oversize;
             // The first one, and then ever more seldom.
-            if offered.dropped_oversize.is_power_of_two() {
+            if dropped.is_power_of_two() {
                 log::warn!(
-                    "message of {size} bytes dropped: topic={} max_message_size={limit} dropped={}",
+                    "message of {size} bytes dropped: topic={} max_message_size={limit} dropped={dropped}",
                     offered.route.offer.topic,
-                    offered.dropped_oversize,
                 );
             }
             return None;
         }
         if !offered.is_due(taken) {
-            offered.dropped_rate += 1;
+            offered.counts.dropped_rate += 1;
             return None;
         }
         offered.sequence += 1;
@@ -149,6 +149,11 @@ impl Outbox {
 }
 
 impl Offered {
+    /// Messages so far that were not dropped before any peer's queue.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.sequence
+    }
+
     /// Is it time for a message again? Those that go are as even as those that come allow: the
     /// period is kept on average, not from one to the next.
     fn is_due(&mut self, taken: Instant) -> bool {
@@ -267,7 +272,7 @@ pub(crate) mod tests {
         assert_eq!(sent.len(), 200, "20 of 30 per second");
         let longest = sent.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(longest < Some(Duration::from_millis(70)), "{longest:?}");
-        assert_eq!(outbox.get(RouteId(1)).map(|offered| offered.dropped_rate), Some(100));
+        assert_eq!(outbox.get(RouteId(1)).map(|offered| offered.counts.dropped_rate), Some(100));
     }
 
     #[test]
@@ -307,7 +312,7 @@ pub(crate) mod tests {
         let mut outbox = Outbox::default();
         outbox.offer(RouteId(1), route(1));
         assert_eq!(outbox.add(message(1, "eleven char"), Instant::now()), None);
-        assert_eq!(outbox.get(RouteId(1)).expect("offered").dropped_oversize, 1);
+        assert_eq!(outbox.get(RouteId(1)).expect("offered").counts.dropped_oversize, 1);
         assert!(outbox.add(message(1, "ten chars."), Instant::now()).is_some());
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::counts::Counts;
 use super::lanes::Lane;
 use super::outbox::{Numbered, Offered};
 use super::queue::MessageQueue;
@@ -34,29 +35,44 @@ pub(crate) struct OutgoingTopic {
     queue: MessageQueue<Numbered>,
     /// The message being sent, and the offset of its next fragment.
     current: Option<(Numbered, u32)>,
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-    pub(crate) dropped_expired: u64,
-    /// Dropped because the queue was full while the topic might not use the path in use.
-    pub(crate) dropped_interface: u64,
+    pub(crate) counts: Counts,
 }
 
 impl OutgoingTopic {
-    /// Messages that had to go because the queue was full.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.queue.dropped() - self.dropped_interface
-    }
-
     /// May it use an interface of this kind?
     fn may_use(&self, interface: Option<InterfaceKind>) -> bool {
         self.interfaces.is_empty()
             || interface.is_some_and(|interface| self.interfaces.contains(&interface))
     }
 
-    /// Complete messages that wait, bytes.
-    fn waiting(&self) -> usize {
+    /// Messages that wait, the one that is partly sent among them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len() + usize::from(self.current.is_some())
+    }
+
+    /// The same, bytes.
+    pub(crate) fn waiting_bytes(&self) -> usize {
         let current = self.current.as_ref().map_or(0, |(message, _)| message.data.len());
         self.queue.bytes() + current
+    }
+
+    /// Queues a message, at the cost of the oldest ones where there is no room.
+    fn push(&mut self, message: Numbered, interface: Option<InterfaceKind>) {
+        let before = self.queue.dropped();
+        self.queue.push(message);
+        let gone = self.queue.dropped() - before;
+        if self.may_use(interface) {
+            self.counts.dropped_queue += gone;
+        } else {
+            self.counts.dropped_interface += gone;
+        }
+    }
+
+    /// Drops all that waits: the peer is not to have it.
+    fn close(&mut self) {
+        self.counts.dropped_closed += self.waiting() as u64;
+        self.current = None;
+        while self.queue.pop().is_some() {}
     }
 
     /// Is there something that may go by this interface?
@@ -71,11 +87,11 @@ impl OutgoingTopic {
         let is_old = |message: &Numbered| now.saturating_duration_since(message.taken) > lifespan;
         if self.current.as_ref().is_some_and(|(message, _)| is_old(message)) {
             self.current = None;
-            self.dropped_expired += 1;
+            self.counts.dropped_expired += 1;
         }
         while self.queue.front().is_some_and(is_old) {
             self.queue.pop();
-            self.dropped_expired += 1;
+            self.counts.dropped_expired += 1;
         }
     }
 }
@@ -84,6 +100,8 @@ impl OutgoingTopic {
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     topics: BTreeMap<RouteId, OutgoingTopic>,
+    /// What was counted of topics that are not offered now.
+    closed: BTreeMap<RouteId, Counts>,
     /// Those that are ready, so that the many that are not cost nothing.
     ready: BTreeSet<(Priority, RouteId)>,
     /// Kind of the interface by which data leaves.
@@ -122,31 +140,52 @@ impl Outgoing {
             revision: offered.revision,
             queue: MessageQueue::new(route.offer.delivery, route.queue),
             current: None,
-            messages: 0,
-            bytes: 0,
-            dropped_expired: 0,
-            dropped_interface: 0,
+            counts: self.closed.remove(&id).unwrap_or_default(),
         };
         self.topics.insert(id, topic);
     }
 
+    /// Counts on from what was counted before this session.
+    pub(crate) fn count_on(&mut self, counts: BTreeMap<RouteId, Counts>) {
+        for (id, former) in counts {
+            match self.topics.get_mut(&id) {
+                Some(topic) => topic.counts += former,
+                None => *self.closed.entry(id).or_default() += former,
+            }
+        }
+    }
+
+    /// Drops all topics, because the session is over; returns what was counted.
+    pub(crate) fn close(&mut self) -> BTreeMap<RouteId, Counts> {
+        let ids: Vec<_> = self.topics.keys().copied().collect();
+        for id in ids {
+            self.withdraw(id);
+        }
+        std::mem::take(&mut self.closed)
+    }
+
     /// Drops a topic; was it offered?
     pub(crate) fn withdraw(&mut self, id: RouteId) -> bool {
-        let Some(topic) = self.topics.remove(&id) else { return false };
+        let Some(mut topic) = self.topics.remove(&id) else { return false };
         self.ready.remove(&(topic.priority, id));
+        topic.close();
+        self.closed.insert(id, topic.counts);
         true
     }
 
     /// Notes that the peer accepted an offer; the kept samples that came before what waits go
     /// first. `false` if it speaks of an offer that does not stand, or that it has answered.
     pub(crate) fn accept(&mut self, id: RouteId, revision: u32, history: Vec<Numbered>) -> bool {
+        let interface = self.interface;
         let Some(topic) = self.awaited(id, revision) else { return false };
         topic.answer = Answer::Accepted;
         let waiting: Vec<_> = std::iter::from_fn(|| topic.queue.pop()).collect();
         let first = waiting.first().map_or(u64::MAX, |message| message.sequence);
-        let earlier = history.into_iter().filter(|sample| sample.sequence < first);
-        for message in earlier.chain(waiting) {
-            topic.queue.push(message);
+        let mut earlier = history;
+        earlier.retain(|sample| sample.sequence < first);
+        topic.counts.taken += earlier.len() as u64;
+        for message in earlier.into_iter().chain(waiting) {
+            topic.push(message, interface);
         }
         self.update_ready(id);
         true
@@ -157,8 +196,7 @@ impl Outgoing {
     pub(crate) fn refuse(&mut self, id: RouteId, revision: u32, refusal: Refusal) -> bool {
         let Some(topic) = self.awaited(id, revision) else { return false };
         topic.answer = Answer::Refused(refusal);
-        topic.current = None;
-        while topic.queue.pop().is_some() {}
+        topic.close();
         true
     }
 
@@ -170,16 +208,13 @@ impl Outgoing {
 
     /// Queues a message, unless the peer refused its topic. It waits for the peer's answer.
     pub(crate) fn push(&mut self, id: RouteId, message: Numbered) {
-        if let Some(topic) = self.topics.get_mut(&id)
-            && !matches!(topic.answer, Answer::Refused(_))
-        {
-            let dropped = topic.queue.dropped();
-            topic.queue.push(message);
-            if !topic.may_use(self.interface) {
-                topic.dropped_interface += topic.queue.dropped() - dropped;
-            }
-            self.update_ready(id);
+        let Some(topic) = self.topics.get_mut(&id) else { return };
+        if matches!(topic.answer, Answer::Refused(_)) {
+            topic.counts.dropped_closed += 1;
+            return;
         }
+        topic.push(message, self.interface);
+        self.update_ready(id);
     }
 
     /// Data leaves by an interface of this kind from now on: topics that may not use it wait.
@@ -243,8 +278,8 @@ impl Outgoing {
         if next < message.data.len() {
             topic.current = Some((message, next as u32));
         } else {
-            topic.messages += 1;
-            topic.bytes += message.data.len() as u64;
+            topic.counts.messages += 1;
+            topic.counts.bytes += message.data.len() as u64;
         }
         let delivery = topic.offer.delivery;
         self.update_ready(id);
@@ -277,14 +312,20 @@ impl Outgoing {
         after.or_else(|| of_priority.clone().next()).map(|(_, id)| *id)
     }
 
-    /// The topics, by number.
-    pub(crate) fn topics(&self) -> impl Iterator<Item = (RouteId, &OutgoingTopic)> {
-        self.topics.iter().map(|(id, topic)| (*id, topic))
+    /// A topic that is offered.
+    pub(crate) fn get(&self, id: RouteId) -> Option<&OutgoingTopic> {
+        self.topics.get(&id)
+    }
+
+    /// What was counted of a topic, offered or not.
+    pub(crate) fn counts(&self, id: RouteId) -> Option<Counts> {
+        let offered = self.topics.get(&id).map(|topic| topic.counts);
+        offered.or_else(|| self.closed.get(&id).copied())
     }
 
     /// Bytes that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.topics.values().map(OutgoingTopic::waiting).sum()
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.topics.values().map(OutgoingTopic::waiting_bytes).sum()
     }
 }
 
@@ -333,7 +374,7 @@ mod tests {
         }
         assert_eq!(next(&mut outgoing), None);
         let counts = |outgoing: &Outgoing| {
-            outgoing.topics().map(|(_, of)| (of.dropped_interface, of.dropped())).next()
+            outgoing.counts(ID).map(|counts| (counts.dropped_interface, counts.dropped_queue))
         };
         assert_eq!(counts(&outgoing), Some((3, 0)));
         outgoing.set_interface(Some(InterfaceKind::Wifi));

@@ -34,6 +34,8 @@ pub enum Output {
         delivery: Delivery,
         /// What the application granted.
         limits: IncomingLimits,
+        /// It rises when the peer has started to count anew.
+        run: u64,
     },
     /// A complete message for the application.
     Deliver(IncomingMessage),

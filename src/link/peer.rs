@@ -10,18 +10,20 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::channels::PeerKind;
+use super::counts::Counts;
 use super::event::Event;
 use super::identity::Identity;
 use super::incoming::Progress;
 use super::interface::NetworkInterface;
 use super::lanes::Lanes;
-use super::outbox::Outbox;
+use super::outbox::{Offered, Outbox, Sample};
 use super::output::Output;
 use super::retry::Retry;
+use super::route::RouteId;
 use super::session::{Session, SessionOutput};
 use super::signal::Signal;
 use super::snapshot::{PeerSnapshot, PeerState};
-use super::tally::{self, Tally};
+use super::tally::Tally;
 use super::transport::{Pair, Transport, TransportError};
 use crate::config::HandoverSettings;
 
@@ -64,7 +66,9 @@ pub(super) struct Peer {
     pub(super) session: Option<Session>,
     /// Being made or proven.
     pending: Option<Session>,
-    progress: Progress,
+    pub(super) progress: Progress,
+    /// What was counted of our topics, while there is no session.
+    pub(super) counts: BTreeMap<RouteId, Counts>,
     retry: Retry,
     /// Why there is no session, for people.
     reason: String,
@@ -73,13 +77,19 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: &str, seed: u64, now: Instant) -> Self {
+    pub(super) fn new(id: &str, seed: u64, outbox: &Outbox, now: Instant) -> Self {
+        // It has missed what there was before it was known.
+        let missed = |(topic, offered): (RouteId, &Offered)| {
+            let counts = Counts { dropped_closed: offered.numbered(), ..Counts::default() };
+            offered.route.peers.admits(id).then_some((topic, counts))
+        };
         Self {
             id: id.to_owned(),
             presence: None,
             session: None,
             pending: None,
             progress: Progress::default(),
+            counts: outbox.topics().filter_map(missed).collect(),
             retry: Retry::new(seed, now),
             reason: "not seen by the signaling server yet".to_owned(),
             tally: Tally::default(),
@@ -325,6 +335,17 @@ impl Peer {
         self.session.as_mut()
     }
 
+    /// Takes a message of a topic of ours, if the topic is for this peer.
+    pub(super) fn push(&mut self, id: RouteId, offered: &Offered, sample: &Sample) {
+        match &mut self.session {
+            Some(session) => session.push(id, sample),
+            None if offered.route.peers.admits(&self.id) => {
+                self.counts.entry(id).or_default().dropped_closed += 1;
+            }
+            None => {}
+        }
+    }
+
     /// The session in use and what is remembered beyond it.
     pub(super) fn session_and_progress(&mut self) -> (Option<&mut Session>, &mut Progress) {
         (self.session.as_mut(), &mut self.progress)
@@ -396,7 +417,7 @@ impl Peer {
     }
 
     /// Puts a proven session in the place of the former one.
-    fn establish(&mut self, session: Session, now: Instant, out: &mut VecDeque<Output>) {
+    fn establish(&mut self, mut session: Session, now: Instant, out: &mut VecDeque<Output>) {
         self.end("replaced by a new session".to_owned(), out);
         log::info!(
             "connected: peer={} authenticated={} setup={:.3}s",
@@ -404,6 +425,7 @@ impl Peer {
             session.authenticated,
             now.saturating_duration_since(session.started).as_secs_f64(),
         );
+        session.outgoing.count_on(std::mem::take(&mut self.counts));
         self.session = Some(session);
         self.reason.clear();
         out.push_back(Output::Event(Event::PeerConnected { peer: self.id.clone() }));
@@ -411,8 +433,9 @@ impl Peer {
 
     /// Ends the session in use.
     fn end(&mut self, reason: String, out: &mut VecDeque<Output>) {
-        let Some(session) = self.session.take() else { return };
+        let Some(mut session) = self.session.take() else { return };
         log::warn!("disconnected: peer={}: {reason}", self.id);
+        self.counts = session.outgoing.close();
         self.tally = std::mem::take(&mut self.tally).with(&session);
         for (id, _) in session.incoming.topics() {
             out.push_back(Output::Event(Event::RouteClosed { peer: self.id.clone(), id }));
@@ -451,6 +474,7 @@ impl Peer {
         let session = self.session.as_ref();
         let tally = self.tally.clone();
         let tally = session.map_or_else(|| tally.clone(), |session| tally.clone().with(session));
+        let (sent, received) = (self.sent(outbox), self.progress.total());
         let state = match (&self.session, &self.pending) {
             (Some(session), _) => session.lanes.multipath().state(),
             (None, Some(_)) => PeerState::Connecting,
@@ -467,9 +491,9 @@ impl Peer {
                 .map_or(f64::NAN, |multipath| multipath.time_since_received(now)),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
-            messages_sent: tally.messages_sent,
-            messages_received: tally.messages_received,
-            messages_dropped: tally.messages_dropped,
+            messages_sent: sent.messages,
+            messages_received: received.messages,
+            messages_dropped: sent.dropped() + received.dropped(),
             datagrams_sent: tally.datagrams_sent,
             datagrams_repaired: tally.datagrams_repaired,
             duplicates_received: tally.duplicates_received,
@@ -478,8 +502,8 @@ impl Peer {
             bytes_first: tally.bytes_first,
             bytes_duplicated: tally.bytes_duplicated,
             handovers: tally.handovers,
-            buffered_bytes: session.map_or(0, |session| session.outgoing.waiting() as u64),
-            routes: session.map(|session| tally::routes(session, outbox)).unwrap_or_default(),
+            buffered_bytes: session.map_or(0, |session| session.outgoing.waiting_bytes() as u64),
+            routes: self.routes(outbox),
             paths: multipath.map(|multipath| multipath.snapshot(now)).unwrap_or_default(),
         }
     }

@@ -68,6 +68,11 @@ impl<T: Payload> MessageQueue<T> {
         self.dropped += former.dropped;
     }
 
+    /// Counts anew.
+    pub fn forget_dropped(&mut self) {
+        self.dropped = 0;
+    }
+
     /// The oldest message.
     pub fn front(&self) -> Option<&T> {
         self.items.front()
@@ -76,6 +81,11 @@ impl<T: Payload> MessageQueue<T> {
     /// Is nothing waiting?
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Messages that wait.
+    pub fn len(&self) -> usize {
+        self.items.len()
     }
 
     /// Bytes that wait.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::counts::Counts;
 use super::route::RouteId;
 use crate::config::InterfaceKind;
 
@@ -189,7 +190,8 @@ pub enum RouteDirection {
     Receive = 1,
 }
 
-/// One route. Counters start with the session.
+/// One route. Counters start with the node, those of a route that arrives with the peer's if that
+/// started later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSnapshot {
     /// The sender's number of the topic.
@@ -202,18 +204,10 @@ pub struct RouteSnapshot {
     pub open: bool,
     /// Why it is not, for people; empty otherwise.
     pub remark: String,
-    /// Complete messages that crossed.
-    pub messages: u64,
-    /// Their payload as it crossed, bytes.
-    pub bytes: u64,
-    /// Dropped because older than the topic's lifespan.
-    pub dropped_expired: u64,
-    /// Dropped because a queue was full.
-    pub dropped_queue: u64,
-    /// Dropped because larger than the limit, or compressed and not to be decompressed within it.
-    pub dropped_oversize: u64,
-    /// Dropped to keep the topic's highest rate.
-    pub dropped_rate: u64,
-    /// Dropped because a queue was full while no interface that the topic may use was there.
-    pub dropped_interface: u64,
+    /// What became of its messages.
+    pub counts: Counts,
+    /// Messages that wait.
+    pub waiting: u64,
+    /// The same, bytes.
+    pub waiting_bytes: u64,
 }

@@ -1,19 +1,19 @@
 //! What is counted of a peer, and how it is shown.
 
-use super::incoming::{Incoming, IncomingState};
-use super::outbox::Outbox;
-use super::outgoing::{Answer, Outgoing};
+use super::counts::Counts;
+use super::incoming::{IncomingState, IncomingTopic};
+use super::outbox::{Offered, Outbox};
+use super::outgoing::{Answer, OutgoingTopic};
+use super::peer::Peer;
+use super::route::RouteId;
 use super::session::Session;
 use super::snapshot::{RouteDirection, RouteSnapshot};
 
-/// Counters of one peer over all its sessions.
+/// Counters of one peer over all its sessions, besides those of messages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
-    pub(super) messages_sent: u64,
-    pub(super) messages_received: u64,
-    pub(super) messages_dropped: u64,
     pub(super) datagrams_sent: u64,
     pub(super) datagrams_repaired: u64,
     pub(super) duplicates_received: u64,
@@ -40,69 +40,77 @@ impl Tally {
         self.bytes_first += counters.bytes_first;
         self.bytes_duplicated += counters.bytes_duplicated;
         self.handovers += multipath.handovers();
-        for (_, topic) in session.outgoing.topics() {
-            self.messages_sent += topic.messages;
-            self.messages_dropped +=
-                topic.dropped() + topic.dropped_expired + topic.dropped_interface;
-        }
-        for (_, topic) in session.incoming.topics() {
-            self.messages_received += topic.messages;
-            self.messages_dropped +=
-                topic.dropped_queue + topic.dropped_oversize + topic.dropped_expired;
-        }
         self
     }
 }
 
-/// The routes of a session: ours, then the peer's.
-pub(super) fn routes(session: &Session, outbox: &Outbox) -> Vec<RouteSnapshot> {
-    sent(&session.outgoing, outbox).chain(received(&session.incoming)).collect()
+impl Peer {
+    /// What was counted of all our topics together.
+    pub(super) fn sent(&self, outbox: &Outbox) -> Counts {
+        outbox.topics().filter_map(|(id, offered)| self.sent_of(id, offered)).sum()
+    }
+
+    /// All routes: ours, whether there is a session or not, then the peer's.
+    pub(super) fn routes(&self, outbox: &Outbox) -> Vec<RouteSnapshot> {
+        let ours = outbox.topics().filter_map(|(id, offered)| {
+            let topic = self.session.as_ref().and_then(|session| session.outgoing.get(id));
+            Some(sent(id, offered, topic, self.sent_of(id, offered)?))
+        });
+        let theirs = self.session.iter().flat_map(|session| session.incoming.topics());
+        let theirs = theirs.map(|(id, topic)| received(id, topic, self.progress.counts(id)));
+        ours.chain(theirs).collect()
+    }
+
+    /// What was counted of a topic of ours. `None` if it is not for this peer.
+    fn sent_of(&self, id: RouteId, offered: &Offered) -> Option<Counts> {
+        let counted = match &self.session {
+            Some(session) => session.outgoing.counts(id),
+            None => self.counts.get(&id).copied(),
+        };
+        let is_meant = counted.is_some() || offered.route.peers.admits(&self.id);
+        is_meant.then(|| [offered.counts, counted.unwrap_or_default()].into_iter().sum())
+    }
 }
 
-fn sent(outgoing: &Outgoing, outbox: &Outbox) -> impl Iterator<Item = RouteSnapshot> {
-    outgoing.topics().map(|(id, topic)| {
-        let (open, remark) = match &topic.answer {
-            Answer::Accepted => (true, String::new()),
-            Answer::Awaited => (false, "not answered by the peer yet".to_owned()),
-            Answer::Refused(refusal) => (false, refusal.text.clone()),
-        };
-        RouteSnapshot {
-            id,
-            direction: RouteDirection::Send,
-            topic: topic.offer.topic.clone(),
-            open,
-            remark,
-            messages: topic.messages,
-            bytes: topic.bytes,
-            dropped_expired: topic.dropped_expired,
-            dropped_queue: topic.dropped(),
-            dropped_oversize: outbox.get(id).map_or(0, |offered| offered.dropped_oversize),
-            dropped_rate: outbox.get(id).map_or(0, |offered| offered.dropped_rate),
-            dropped_interface: topic.dropped_interface,
-        }
-    })
+fn sent(
+    id: RouteId,
+    offered: &Offered,
+    topic: Option<&OutgoingTopic>,
+    counts: Counts,
+) -> RouteSnapshot {
+    let (open, remark) = match topic.map(|topic| &topic.answer) {
+        Some(Answer::Accepted) => (true, String::new()),
+        Some(Answer::Awaited) => (false, "not answered by the peer yet".to_owned()),
+        Some(Answer::Refused(refusal)) => (false, refusal.text.clone()),
+        None => (false, String::new()),
+    };
+    RouteSnapshot {
+        id,
+        direction: RouteDirection::Send,
+        topic: offered.route.offer.topic.clone(),
+        open,
+        remark,
+        counts,
+        waiting: topic.map_or(0, |topic| topic.waiting() as u64),
+        waiting_bytes: topic.map_or(0, |topic| topic.waiting_bytes() as u64),
+    }
 }
 
-fn received(incoming: &Incoming) -> impl Iterator<Item = RouteSnapshot> {
-    incoming.topics().map(|(id, topic)| {
-        let (open, remark) = match &topic.state {
-            IncomingState::Accepted(_) => (true, String::new()),
-            IncomingState::Awaited => (false, "not answered yet".to_owned()),
-            IncomingState::Refused(refusal) => (false, refusal.text.clone()),
-        };
-        RouteSnapshot {
-            id,
-            direction: RouteDirection::Receive,
-            topic: topic.offer.topic.clone(),
-            open,
-            remark,
-            messages: topic.messages,
-            bytes: topic.bytes,
-            dropped_expired: topic.dropped_expired,
-            dropped_queue: topic.dropped_queue,
-            dropped_oversize: topic.dropped_oversize,
-            dropped_rate: 0,
-            dropped_interface: 0,
-        }
-    })
+fn received(id: RouteId, topic: &IncomingTopic, counts: Counts) -> RouteSnapshot {
+    let (open, remark) = match &topic.state {
+        IncomingState::Accepted => (true, String::new()),
+        IncomingState::Awaited => (false, "not answered yet".to_owned()),
+        IncomingState::Refused(refusal) => (false, refusal.text.clone()),
+    };
+    RouteSnapshot {
+        id,
+        direction: RouteDirection::Receive,
+        topic: topic.offer.topic.clone(),
+        open,
+        remark,
+        counts,
+        // What is complete is the application's at once.
+        waiting: 0,
+        waiting_bytes: 0,
+    }
 }

@@ -122,7 +122,7 @@ mod tests {
         }
         compress(&application, 2);
         assert_eq!(drain(&driver), [(1, 3, true), (1, 4, true)]);
-        assert_eq!(driver.dropped_outgoing(RouteId(1)), 3);
+        assert_eq!(driver.outgoing(RouteId(1)).counts.dropped_queue, 3);
     }
 
     #[test]

@@ -222,8 +222,8 @@ impl Driver {
                     }
                     self.application.event(event);
                 }
-                Output::IncomingOpened { peer, id, delivery, limits } => {
-                    self.application.open_incoming(&peer, id, delivery, limits.queue);
+                Output::IncomingOpened { peer, id, delivery, limits, run } => {
+                    self.application.open_incoming(&peer, id, delivery, limits.queue, run);
                 }
                 Output::Deliver(message) => self.application.deliver(message),
             }
@@ -291,17 +291,18 @@ impl Driver {
         let mut peers = self.fleet.snapshot(Instant::now());
         for peer in &mut peers {
             for route in &mut peer.routes {
-                let application = &self.application;
-                let (dropped, refused) = match route.direction {
-                    RouteDirection::Send => (application.dropped_outgoing(route.id), 0),
-                    RouteDirection::Receive => (
-                        application.dropped_incoming(&peer.peer, route.id),
-                        application.refused_incoming(&peer.peer, route.id),
-                    ),
+                let held = match route.direction {
+                    RouteDirection::Send => self.application.outgoing(route.id),
+                    RouteDirection::Receive => {
+                        // What has crossed for the core may still wait here.
+                        route.counts.messages = 0;
+                        self.application.incoming(&peer.peer, route.id)
+                    }
                 };
-                route.dropped_queue += dropped;
-                route.dropped_oversize += refused;
-                peer.messages_dropped += dropped + refused;
+                route.counts += held.counts;
+                route.waiting += held.waiting;
+                route.waiting_bytes += held.waiting_bytes;
+                peer.messages_dropped += held.counts.dropped();
             }
         }
         self.application.show(Snapshot { signaling: self.signaling_state.clone(), peers });

@@ -13,36 +13,9 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::compression::{CompressionError, decompress};
-use crate::config::{Compression, Delivery, QueueLimits};
-use crate::link::{
-    Command, Event, IncomingMessage, MessageQueue, OutgoingMessage, OutgoingRoute, Payload,
-    RouteId, Snapshot,
-};
-
-/// Messages of a `latest` topic that are kept from a peer: those that one was waited for come
-/// together, and are new all the same.
-const CLUMP: usize = 10;
-
-/// A message on its way from ROS to the driver, with the moment it was taken.
-#[derive(Debug, Clone)]
-pub struct Taken {
-    /// The message.
-    pub message: OutgoingMessage,
-    /// When it was taken; its age counts from here.
-    pub at: Instant,
-}
-
-impl Payload for Taken {
-    fn size(&self) -> usize {
-        self.message.data.len() + self.message.compressed.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-impl Payload for IncomingMessage {
-    fn size(&self) -> usize {
-        self.data.len()
-    }
-}
+use super::routes::{Held, InWork, Incoming, Outcome, Outgoing, Stage, Taken};
+use crate::config::{Delivery, QueueLimits};
+use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, Payload, RouteId, Snapshot};
 
 #[derive(Default)]
 struct ToDriver {
@@ -52,72 +25,11 @@ struct ToDriver {
     offers: u64,
 }
 
-/// What waits of a route of ours.
-///
-/// Both queues have the bounds of the route, and the oldest goes where one is full: messages that
-/// were left with ROS instead would get lost there without being counted, or hold up the publisher.
-struct Outgoing {
-    /// The offer that the route began with.
-    offer: u64,
-    /// Messages to be compressed; `None` where they go as they are.
-    plain: Option<MessageQueue<Taken>>,
-    /// Messages for the driver.
-    ready: MessageQueue<Taken>,
-}
-
-impl Outgoing {
-    fn new(offer: u64, route: &OutgoingRoute) -> Self {
-        let queue = || MessageQueue::new(route.offer.delivery, route.queue);
-        let plain = match route.compression {
-            Compression::None => None,
-            Compression::Zstd => Some(queue()),
-        };
-        Self { offer, plain, ready: queue() }
-    }
-
-    /// Goes on with what waits of a former offer.
-    fn take_over(&mut self, mut former: Self) {
-        self.offer = former.offer;
-        self.ready.take_over(&mut former.ready);
-        if let Some(plain) = &mut former.plain {
-            self.plain.as_mut().unwrap_or(&mut self.ready).take_over(plain);
-        }
-    }
-
-    fn has_plain(&self) -> bool {
-        self.plain.as_ref().is_some_and(|plain| !plain.is_empty())
-    }
-
-    fn dropped(&self) -> u64 {
-        self.ready.dropped() + self.plain.as_ref().map_or(0, MessageQueue::dropped)
-    }
-}
-
-/// A message that is being compressed.
-pub(super) struct InWork {
-    pub(super) taken: Taken,
-    offer: u64,
-}
-
 #[derive(Default)]
 struct ToApplication {
     events: VecDeque<Event>,
     queues: BTreeMap<(String, RouteId), Incoming>,
     closed: bool,
-}
-
-struct Incoming {
-    queue: MessageQueue<IncomingMessage>,
-    /// Messages that could not be decompressed within the limit of the route.
-    refused: u64,
-    /// A closed queue goes once it is empty: what has arrived is still to be taken.
-    is_open: bool,
-}
-
-impl Incoming {
-    fn is_ready(&self, is_busy: impl Fn(&str) -> bool) -> bool {
-        self.queue.front().is_some_and(|message| !is_busy(&message.topic))
-    }
 }
 
 struct Shared {
@@ -190,7 +102,9 @@ impl ApplicationEnd {
                 to_driver.routes.insert(*id, outgoing);
             }
             Command::WithdrawRoute { id } => {
-                to_driver.routes.remove(id);
+                if let Some(outgoing) = to_driver.routes.get_mut(id) {
+                    outgoing.close();
+                }
             }
             Command::ForgetPublisher { .. }
             | Command::AnswerRoute { .. }
@@ -207,15 +121,16 @@ impl ApplicationEnd {
     pub fn send(&self, message: OutgoingMessage, at: Instant) {
         let mut to_driver = lock(&self.shared.to_driver);
         let Some(outgoing) = to_driver.routes.get_mut(&message.id) else { return };
-        let taken = Taken { message, at };
-        if let Some(plain) = &mut outgoing.plain {
-            plain.push(taken);
-            drop(to_driver);
-            self.shared.compressor_wake.notify_one();
-        } else {
-            outgoing.ready.push(taken);
-            drop(to_driver);
-            self.shared.driver_wake.notify_one();
+        let stage = outgoing.push(Taken { message, at });
+        drop(to_driver);
+        self.wake(stage);
+    }
+
+    fn wake(&self, stage: Stage) {
+        match stage {
+            Stage::Plain => self.shared.compressor_wake.notify_one(),
+            Stage::Ready => self.shared.driver_wake.notify_one(),
+            Stage::Dropped => {}
         }
     }
 
@@ -233,21 +148,16 @@ impl ApplicationEnd {
         let after = (Bound::Excluded(last), Bound::Unbounded);
         let next = to_driver.routes.range(after).find_map(has_plain);
         let id = next.or_else(|| to_driver.routes.iter().find_map(has_plain))?;
-        let outgoing = to_driver.routes.get_mut(&id)?;
-        let taken = outgoing.plain.as_mut()?.pop()?;
-        Some(InWork { taken, offer: outgoing.offer })
+        to_driver.routes.get_mut(&id)?.take_plain()
     }
 
-    /// Hands over a message of [`ApplicationEnd::take_plain`], compressed or not, unless its route
-    /// was withdrawn meanwhile; the same number may stand for another type by now.
-    pub(super) fn send_on(&self, InWork { taken, offer }: InWork) {
+    /// Hands over a message of [`ApplicationEnd::take_plain`], compressed or not.
+    pub(super) fn send_on(&self, work: InWork) {
         let mut to_driver = lock(&self.shared.to_driver);
-        let outgoing = to_driver.routes.get_mut(&taken.message.id);
-        if let Some(outgoing) = outgoing.filter(|outgoing| outgoing.offer == offer) {
-            outgoing.ready.push(taken);
-            drop(to_driver);
-            self.shared.driver_wake.notify_one();
-        }
+        let Some(outgoing) = to_driver.routes.get_mut(&work.taken.message.id) else { return };
+        let stage = outgoing.take_back(work);
+        drop(to_driver);
+        self.wake(stage);
     }
 
     /// Waits for an event or for messages; events come first. `is_busy` names topics whose messages
@@ -276,21 +186,29 @@ impl ApplicationEnd {
         }
     }
 
-    /// Takes the oldest message of each route whose topic `is_busy` does not name.
+    /// Takes the oldest message of each route whose topic `is_busy` does not name; each is to be
+    /// settled.
     pub fn take(&self, is_busy: impl Fn(&str) -> bool) -> Vec<IncomingMessage> {
         let mut inbox = lock(&self.shared.to_application);
-        let taken = inbox
+        inbox
             .queues
             .values_mut()
             .filter(|incoming| incoming.is_ready(&is_busy))
-            .filter_map(|incoming| incoming.queue.pop())
-            .collect();
-        inbox.queues.retain(|_, incoming| incoming.is_open || !incoming.queue.is_empty());
-        taken
+            .filter_map(Incoming::take)
+            .collect()
+    }
+
+    /// Counts a message that was taken: it is published, or there is no way to.
+    pub fn settle(&self, message: &IncomingMessage, is_published: bool) {
+        let outcome = if is_published { Outcome::Published } else { Outcome::Closed };
+        let mut inbox = lock(&self.shared.to_application);
+        if let Some(incoming) = inbox.queues.get_mut(&(message.peer.clone(), message.id)) {
+            incoming.settle(message.size(), outcome);
+        }
     }
 
     /// The CDR of a message that was taken. `None` where it was compressed and is damaged or larger
-    /// than its route allows, which is counted. One at a time is to be made whole: a small frame can
+    /// than its route allows, which settles it. One at a time is to be made whole: a small frame can
     /// become a message of that limit.
     pub fn unpack(&self, message: &IncomingMessage) -> Option<Bytes> {
         if !message.is_compressed {
@@ -308,10 +226,8 @@ impl ApplicationEnd {
     fn refuse(&self, message: &IncomingMessage, error: CompressionError) {
         let IncomingMessage { peer, id, topic, .. } = message;
         let mut inbox = lock(&self.shared.to_application);
-        // What came of a route that has closed since counts nowhere.
         let Some(incoming) = inbox.queues.get_mut(&(peer.clone(), *id)) else { return };
-        incoming.refused += 1;
-        let dropped = incoming.refused;
+        let dropped = incoming.settle(message.size(), Outcome::Refused).dropped_oversize;
         drop(inbox);
         // The first one, and then ever more seldom.
         if dropped.is_power_of_two() {
@@ -339,26 +255,20 @@ impl DriverEnd {
         let taken = to_driver
             .routes
             .values_mut()
-            .flat_map(|outgoing| std::iter::from_fn(|| outgoing.ready.pop()))
+            .flat_map(|outgoing| std::iter::from_fn(|| outgoing.pass_on()))
             .collect();
         (commands, taken)
     }
 
-    /// Messages of a route that had to go before the driver took them.
-    pub fn dropped_outgoing(&self, id: RouteId) -> u64 {
-        lock(&self.shared.to_driver).routes.get(&id).map_or(0, Outgoing::dropped)
+    /// Messages of a route of ours on their way to the driver.
+    pub fn outgoing(&self, id: RouteId) -> Held {
+        lock(&self.shared.to_driver).routes.get(&id).map(Outgoing::held).unwrap_or_default()
     }
 
-    /// Messages of a peer's route that had to go before the application took them.
-    pub fn dropped_incoming(&self, peer: &str, id: RouteId) -> u64 {
+    /// Messages of a peer's route on their way to the application.
+    pub fn incoming(&self, peer: &str, id: RouteId) -> Held {
         let inbox = lock(&self.shared.to_application);
-        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, |incoming| incoming.queue.dropped())
-    }
-
-    /// Messages of a peer's route that the application could not make whole.
-    pub fn refused_incoming(&self, peer: &str, id: RouteId) -> u64 {
-        let inbox = lock(&self.shared.to_application);
-        inbox.queues.get(&(peer.to_owned(), id)).map_or(0, |incoming| incoming.refused)
+        inbox.queues.get(&(peer.to_owned(), id)).map(Incoming::held).unwrap_or_default()
     }
 
     /// Tells the application something.
@@ -368,30 +278,30 @@ impl DriverEnd {
     }
 
     /// Makes the queue of a peer's route, which the application has accepted. What waits in a
-    /// former queue of the same route is kept.
-    pub fn open_incoming(&self, peer: &str, id: RouteId, delivery: Delivery, limits: QueueLimits) {
+    /// former queue of the same route is kept, and what was counted in the same run of the peer.
+    pub fn open_incoming(
+        &self,
+        peer: &str,
+        id: RouteId,
+        delivery: Delivery,
+        limits: QueueLimits,
+        run: u64,
+    ) {
         let mut inbox = lock(&self.shared.to_application);
-        let limits = match delivery {
-            Delivery::Reliable => limits,
-            Delivery::Latest => QueueLimits { messages: limits.messages.min(CLUMP), ..limits },
-        };
-        let mut queue = MessageQueue::new(Delivery::Reliable, limits);
         let key = (peer.to_owned(), id);
-        let mut refused = 0;
-        if let Some(mut former) = inbox.queues.remove(&key) {
-            queue.take_over(&mut former.queue);
-            refused = former.refused;
+        let mut incoming = Incoming::new(delivery, limits, run);
+        if let Some(former) = inbox.queues.remove(&key) {
+            incoming.take_over(former);
         }
-        inbox.queues.insert(key, Incoming { queue, refused, is_open: true });
+        inbox.queues.insert(key, incoming);
     }
 
     /// Closes the queue of a peer's route; what waits in it can still be taken.
     pub fn close_incoming(&self, peer: &str, id: RouteId) {
         let mut inbox = lock(&self.shared.to_application);
         if let Some(incoming) = inbox.queues.get_mut(&(peer.to_owned(), id)) {
-            incoming.is_open = false;
+            incoming.close();
         }
-        inbox.queues.retain(|_, incoming| incoming.is_open || !incoming.queue.is_empty());
     }
 
     /// Hands over a complete message. Never blocks; where the route's queue is full, the oldest
@@ -400,7 +310,7 @@ impl DriverEnd {
         let mut inbox = lock(&self.shared.to_application);
         let key = (message.peer.clone(), message.id);
         if let Some(incoming) = inbox.queues.get_mut(&key) {
-            incoming.queue.push(message);
+            incoming.push(message);
             drop(inbox);
             self.shared.application_wake.notify_all();
         }
@@ -447,7 +357,7 @@ mod tests {
     #[test]
     fn events_come_before_messages_and_a_busy_route_waits() {
         let (application, driver) = exchange();
-        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
         driver.deliver(message("one"));
         driver.event(Event::PeerConnected { peer: "b".to_owned() });
         let connected = Event::PeerConnected { peer: "b".to_owned() };
@@ -461,7 +371,7 @@ mod tests {
     #[test]
     fn what_has_arrived_can_be_taken_after_its_route_is_closed() {
         let (application, driver) = exchange();
-        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
         driver.deliver(message("one"));
         driver.close_incoming("b", RouteId(1));
         assert_eq!(texts(application.take(|_| false)), ["one"]);
@@ -472,7 +382,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_whole_within_the_limit_of_its_route_is_counted() {
         let (application, driver) = exchange();
-        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
         let whole = vec![7; 100];
         let frame = |data: &[u8]| Bytes::from(zstd::bulk::compress(data, 1).unwrap());
         for data in [frame(&whole), frame(&[7; 101]), Bytes::from_static(b"no frame")] {
@@ -481,15 +391,46 @@ mod tests {
         let taken = std::iter::from_fn(|| application.take(|_| false).pop());
         let unpacked: Vec<_> = taken.map(|message| application.unpack(&message)).collect();
         assert_eq!(unpacked, [Some(whole.into()), None, None]);
-        assert_eq!(driver.refused_incoming("b", RouteId(1)), 2);
+        assert_eq!(driver.incoming("b", RouteId(1)).counts.dropped_oversize, 2);
         assert_eq!(application.unpack(&message("plain")), Some("plain".into()));
+    }
+
+    #[test]
+    fn each_message_that_came_waits_or_is_counted_once() {
+        let (application, driver) = exchange();
+        let counted = |taken: u64| {
+            let Held { counts, waiting, .. } = driver.incoming("b", RouteId(1));
+            assert_eq!(taken, counts.messages + waiting + counts.dropped());
+            (counts.messages, waiting, counts.dropped_queue, counts.dropped_closed)
+        };
+        let limits = QueueLimits { messages: 2, ..QueueLimits::default() };
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, limits, 1);
+        for text in ["one", "two", "three"] {
+            driver.deliver(message(text));
+        }
+        assert_eq!(counted(3), (0, 2, 1, 0));
+        let two = application.take(|_| false).remove(0);
+        assert_eq!(counted(3), (0, 2, 1, 0), "in hand");
+        application.settle(&two, true);
+        assert_eq!(counted(3), (1, 1, 1, 0));
+        driver.close_incoming("b", RouteId(1));
+        driver.deliver(message("too late"));
+        let three = application.take(|_| false).remove(0);
+        application.settle(&three, false);
+        assert_eq!(counted(4), (1, 0, 1, 2));
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, limits, 1);
+        assert_eq!(counted(4), (1, 0, 1, 2), "the same run of the peer");
+        driver.deliver(message("five"));
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, limits, 2);
+        assert_eq!(driver.incoming("b", RouteId(1)).counts.taken, 1);
+        assert_eq!(counted(1), (0, 1, 0, 0), "of the run before");
     }
 
     #[test]
     fn a_route_that_opens_again_keeps_what_waits() {
         let (application, driver) = exchange();
         for text in ["one", "two"] {
-            driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default());
+            driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
             driver.deliver(message(text));
         }
         assert_eq!(texts(application.take(|_| false)), ["one"]);

@@ -11,10 +11,12 @@ mod identity;
 mod interfaces;
 #[cfg(test)]
 mod namespace;
+mod routes;
 mod signal;
 mod sockets;
 
 pub use compressor::Compressor;
 pub use driver::{DriverHandle, StartError, start};
-pub use exchange::{ApplicationEnd, DriverEnd, Received, Taken, exchange};
+pub use exchange::{ApplicationEnd, DriverEnd, Received, exchange};
 pub use identity::{IdentityError, load_or_create};
+pub use routes::{Held, Taken};

@@ -74,11 +74,17 @@ impl Inbound {
     /// Publishes a message; its route may have been closed while it waited.
     fn publish(&mut self, message: &IncomingMessage) {
         let IncomingMessage { peer, topic: name, .. } = message;
-        let Some(topic) = self.topics.get_mut(name) else { return };
-        let Some(data) = self.shared.application.unpack(message) else { return };
-        if let Err(error) = topic.publish(&data) {
+        let application = &self.shared.application;
+        let Some(topic) = self.topics.get_mut(name) else {
+            application.settle(message, false);
+            return;
+        };
+        let Some(data) = application.unpack(message) else { return };
+        let published = topic.publish(&data);
+        if let Err(error) = &published {
             log::debug!("{peer}: cannot publish topic={name}: {error}");
         }
+        application.settle(message, published.is_ok());
         self.all_ready_at = self.all_ready_at.max(topic.ready_at());
     }
 

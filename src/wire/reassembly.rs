@@ -17,15 +17,16 @@ pub struct Complete {
     pub max_size: u32,
 }
 
-/// Why a fragment led to nothing.
+/// Why a message does not come out; told by its last fragment alone, for a sender may give it up
+/// before that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discard {
-    /// Its message was delivered before, or a newer one was.
+    /// It was delivered before, or a newer one was.
     Old,
-    /// Its message is larger than the receiver allows; told by its first fragment alone.
+    /// It is larger than the receiver allows.
     Oversize,
-    /// It does not continue the message that is being put together.
-    Stray,
+    /// The receiver had no use for it when it began.
+    Unwanted,
 }
 
 /// The message of one route that is being put together, and how far the route has come.
@@ -43,7 +44,10 @@ pub struct Reassembly {
 #[derive(Debug)]
 struct Partial {
     header: Header,
-    data: Vec<u8>,
+    /// Bytes that have come.
+    arrived: usize,
+    /// Those, or why they are not kept.
+    data: Result<Vec<u8>, Discard>,
 }
 
 impl Reassembly {
@@ -64,38 +68,52 @@ impl Reassembly {
 
     /// Bytes held for a message that is incomplete.
     pub fn bytes(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.header.length as usize)
+        let kept = self.partial.as_ref().filter(|partial| partial.data.is_ok());
+        kept.map_or(0, |partial| partial.header.length as usize)
     }
 
     /// Would this fragment begin a message, and so take memory for it?
     pub fn begins(&self, fragment: &Fragment<'_>) -> bool {
         let Place::First(header) = &fragment.place else { return false };
-        header.sequence > self.delivered && header.length <= self.max_message_size
+        self.check(header).is_ok()
     }
 
-    /// Adds a fragment; returns the message when it completes one.
+    fn check(&self, header: &Header) -> Result<(), Discard> {
+        if header.sequence <= self.delivered {
+            return Err(Discard::Old);
+        }
+        if header.length > self.max_message_size {
+            return Err(Discard::Oversize);
+        }
+        Ok(())
+    }
+
+    /// Adds a fragment; returns the message when it completes one. `is_wanted` says whether a message
+    /// that begins with it is to be kept. One that does not continue what came before is passed over.
     ///
     /// # Errors
-    /// [`Discard`] tells why the fragment led to nothing.
-    pub fn handle_fragment(&mut self, fragment: Fragment<'_>) -> Result<Option<Complete>, Discard> {
-        match fragment.place {
-            Place::First(header) if header.sequence <= self.delivered => return Err(Discard::Old),
-            Place::First(header) if header.length > self.max_message_size => {
-                return Err(Discard::Oversize);
-            }
-            Place::First(header) => {
-                let data = Vec::with_capacity(header.length as usize);
-                self.partial = Some(Partial { header, data });
-            }
-            Place::Rest { .. } => {}
+    /// [`Discard`] tells, at the end of a message, why it does not come out.
+    pub fn handle_fragment(
+        &mut self,
+        fragment: Fragment<'_>,
+        is_wanted: bool,
+    ) -> Result<Option<Complete>, Discard> {
+        if let Place::First(header) = fragment.place {
+            let kept = if is_wanted { self.check(&header) } else { Err(Discard::Unwanted) };
+            let data = kept.map(|()| Vec::with_capacity(header.length as usize));
+            self.partial = Some(Partial { header, arrived: 0, data });
         }
         let partial = self.partial.as_mut().filter(|partial| partial.is_continued_by(&fragment));
-        let Some(partial) = partial else { return Err(Discard::Stray) };
-        partial.data.extend_from_slice(fragment.payload);
-        if partial.data.len() < partial.header.length as usize {
+        let Some(partial) = partial else { return Ok(None) };
+        partial.arrived += fragment.payload.len();
+        if let Ok(data) = &mut partial.data {
+            data.extend_from_slice(fragment.payload);
+        }
+        if partial.arrived < partial.header.length as usize {
             return Ok(None);
         }
-        let Some(Partial { header, data }) = self.partial.take() else { return Ok(None) };
+        let Some(Partial { header, data, .. }) = self.partial.take() else { return Ok(None) };
+        let data = data?;
         self.delivered = header.sequence;
         Ok(Some(Complete {
             sequence: header.sequence,
@@ -109,12 +127,12 @@ impl Reassembly {
 
 impl Partial {
     fn is_continued_by(&self, fragment: &Fragment<'_>) -> bool {
-        let room = self.header.length as usize - self.data.len();
+        let room = self.header.length as usize - self.arrived;
         fragment.payload.len() <= room
             && match fragment.place {
-                Place::First(header) => header == self.header && self.data.is_empty(),
+                Place::First(header) => header == self.header && self.arrived == 0,
                 Place::Rest { sequence, offset } => {
-                    sequence == self.header.sequence as u32 && offset as usize == self.data.len()
+                    sequence == self.header.sequence as u32 && offset as usize == self.arrived
                 }
             }
     }
@@ -144,24 +162,42 @@ mod tests {
     fn a_message_that_was_delivered_is_not_delivered_again() {
         let mut reassembly = Reassembly::new(100, 4);
         let results = [4, 5, 5, 6].map(|sequence| {
-            reassembly.handle_fragment(fragments(sequence, b"x")[0]).map(|done| done.is_some())
+            let fragment = fragments(sequence, b"x")[0];
+            reassembly.handle_fragment(fragment, true).map(|done| done.is_some())
         });
         assert_eq!(results, [Err(Discard::Old), Ok(true), Err(Discard::Old), Ok(true)]);
         assert_eq!(reassembly.delivered(), 6);
     }
 
     #[test]
-    fn a_message_beyond_the_limit_is_told_once_and_takes_no_memory() {
+    fn a_message_beyond_the_limit_is_told_at_its_end_and_takes_no_memory() {
         let message = vec![1; 60];
         let mut reassembly = Reassembly::new(50, 0);
         let parts = fragments(1, &message);
         assert!(!reassembly.begins(&parts[0]));
-        assert_eq!(reassembly.handle_fragment(parts[0]), Err(Discard::Oversize));
-        assert_eq!(reassembly.handle_fragment(parts[1]), Err(Discard::Stray));
+        assert_eq!(reassembly.handle_fragment(parts[0], true), Ok(None));
         assert_eq!(reassembly.bytes(), 0);
-        assert!(
-            reassembly.handle_fragment(fragments(2, b"fits")[0]).is_ok_and(|done| done.is_some())
+        for part in &parts[1..parts.len() - 1] {
+            assert_eq!(reassembly.handle_fragment(*part, true), Ok(None));
+        }
+        assert_eq!(
+            reassembly.handle_fragment(parts[parts.len() - 1], true),
+            Err(Discard::Oversize)
         );
+        let fits = reassembly.handle_fragment(fragments(2, b"fits")[0], true);
+        assert!(fits.is_ok_and(|done| done.is_some()));
+    }
+
+    #[test]
+    fn a_message_that_was_not_wanted_when_it_began_is_told_if_it_is_sent_to_its_end() {
+        let message = vec![1; 100];
+        let (given_up, sent) = (fragments(1, &message), fragments(2, &message));
+        let mut reassembly = Reassembly::new(100, 0);
+        let parts = given_up.iter().take(2).chain(&sent);
+        let told: Vec<_> =
+            parts.filter_map(|part| reassembly.handle_fragment(*part, false).err()).collect();
+        assert_eq!(told, [Discard::Unwanted]);
+        assert_eq!(reassembly.delivered(), 0);
     }
 
     #[test]
@@ -169,7 +205,10 @@ mod tests {
         let message = vec![1; 1500];
         let mut reassembly = Reassembly::new(10_000, 0);
         for sequence in 1..100 {
-            assert_eq!(reassembly.handle_fragment(fragments(sequence, &message)[0]), Ok(None));
+            assert_eq!(
+                reassembly.handle_fragment(fragments(sequence, &message)[0], true),
+                Ok(None)
+            );
         }
         assert_eq!(reassembly.bytes(), 1500);
     }
@@ -180,9 +219,10 @@ mod tests {
         let (first, second) = (fragments(1, &message), fragments(2, &message));
         let mut reassembly = Reassembly::new(1_000, 0);
         for part in first.iter().take(2).chain(&first[3..]) {
-            assert!(!matches!(reassembly.handle_fragment(*part), Ok(Some(_))));
+            assert!(!matches!(reassembly.handle_fragment(*part, true), Ok(Some(_))));
         }
-        let out: Vec<_> = second.iter().map(|part| reassembly.handle_fragment(*part)).collect();
+        let out: Vec<_> =
+            second.iter().map(|part| reassembly.handle_fragment(*part, true)).collect();
         assert!(matches!(out.last(), Some(Ok(Some(complete))) if complete.data == message));
     }
 
@@ -198,7 +238,7 @@ mod tests {
             let mut reassembly = Reassembly::new(500, 0);
             let mut complete = Vec::new();
             for fragment in shuffled.chain(parts.iter().copied()) {
-                complete.extend(reassembly.handle_fragment(fragment).ok().flatten());
+                complete.extend(reassembly.handle_fragment(fragment, true).ok().flatten());
             }
             prop_assert_eq!(complete.len(), 1);
             prop_assert_eq!(&complete[0].data, &message);

@@ -81,7 +81,7 @@ fn a_compressed_message_crosses_as_it_is_and_is_told_to_be_one_to_late_joiners_t
         assert_eq!(world.delivered(id), [("a", "/t0", &frame[..]), ("a", "/t0", &[1])]);
         assert_eq!(world.compressed(id), [true, false]);
         let route = &world.snapshot("a", id).routes[0];
-        assert_eq!((route.bytes, route.dropped_oversize), (3001, 1));
+        assert_eq!((route.counts.bytes, route.counts.dropped_oversize), (3001, 1));
     }
 }
 
@@ -92,7 +92,7 @@ fn a_message_beyond_the_senders_limit_is_dropped_and_counted_there() {
     world.publish("a", 0, vec![1]);
     world.run_until("the other one arrives", |world| !world.delivered("b").is_empty());
     assert_eq!(world.delivered("b"), [("a", "/t0", &[1][..])]);
-    assert_eq!(world.snapshot("a", "b").routes[0].dropped_oversize, 1);
+    assert_eq!(world.snapshot("a", "b").routes[0].counts.dropped_oversize, 1);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_message_beyond_the_receivers_limit_is_dropped_and_counted_there() {
     world.run_until("the other one arrives", |world| !world.delivered("b").is_empty());
     assert_eq!(world.delivered("b"), [("a", "/t0", &[1; 3000][..])]);
     let snapshot = world.snapshot("b", "a");
-    assert_eq!((snapshot.routes[0].dropped_oversize, snapshot.messages_dropped), (1, 1));
+    assert_eq!((snapshot.routes[0].counts.dropped_oversize, snapshot.messages_dropped), (1, 1));
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Run {
             Command::AnswerRoute { peer, id, answer: Ok(limits) } => {
                 let delivery = seen.routes.get(&id).map(|route| route.offer.delivery);
                 let delivery = delivery.unwrap_or(rover_link::config::Delivery::Reliable);
-                self.driver.open_incoming(&peer, id, delivery, limits.queue);
+                self.driver.open_incoming(&peer, id, delivery, limits.queue, 1);
                 for message in seen.messages.iter().filter(|message| message.id == id) {
                     self.send_back(&peer, message, seen);
                 }

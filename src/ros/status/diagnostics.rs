@@ -95,6 +95,8 @@ pub(super) fn topics(rover_id: &str, statistics: &[TopicStatistics]) -> Diagnost
         ("dropped_rate".to_owned(), sum(|topic| topic.dropped_rate).to_string()),
         ("dropped_oversize".to_owned(), sum(|topic| topic.dropped_oversize).to_string()),
         ("dropped_interface".to_owned(), sum(|topic| topic.dropped_interface).to_string()),
+        ("dropped_old".to_owned(), sum(|topic| topic.dropped_old).to_string()),
+        ("dropped_closed".to_owned(), sum(|topic| topic.dropped_closed).to_string()),
     ];
     values.extend(troubled.iter().take(MAX_NAMED).map(|topic| {
         let way =

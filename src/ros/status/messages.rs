@@ -202,7 +202,10 @@ pub(super) fn topic_statistics(
     window: Window<2>,
 ) -> TopicStatistics {
     let Route { peer, direction, remote_topic, link, report, .. } = *route;
-    let count = |counter: fn(&RouteSnapshot) -> u64| link.map_or(0, counter);
+    let counts = link.map(|link| link.counts).unwrap_or_default();
+    let waiting = |figure: fn(&RouteSnapshot) -> u64| {
+        link.map_or(0, |link| u32::try_from(figure(link)).unwrap_or(u32::MAX))
+    };
     let topic = report.map(|report| report.topic.as_str()).filter(|topic| !topic.is_empty());
     let mut remarks = vec![link.map(|link| &link.remark), report.map(|report| &report.remark)];
     remarks.retain(|remark| remark.is_some_and(|remark| !remark.is_empty()));
@@ -221,12 +224,17 @@ pub(super) fn topic_statistics(
         latency_mean: f64::NAN,
         latency_max: f64::NAN,
         age: window.age,
-        messages: count(|link| link.messages),
-        dropped_queue: count(|link| link.dropped_queue),
-        dropped_expired: count(|link| link.dropped_expired),
-        dropped_rate: count(|link| link.dropped_rate),
-        dropped_oversize: count(|link| link.dropped_oversize),
-        dropped_interface: count(|link| link.dropped_interface),
+        taken: counts.taken,
+        messages: counts.messages,
+        waiting: waiting(|link| link.waiting),
+        waiting_bytes: waiting(|link| link.waiting_bytes),
+        dropped_queue: counts.dropped_queue,
+        dropped_expired: counts.dropped_expired,
+        dropped_rate: counts.dropped_rate,
+        dropped_oversize: counts.dropped_oversize,
+        dropped_interface: counts.dropped_interface,
+        dropped_old: counts.dropped_old,
+        dropped_closed: counts.dropped_closed,
         type_mismatch: report.is_some_and(|report| report.type_mismatch),
         qos_mismatch: report.is_some_and(|report| report.qos_mismatch),
         remark: ros_text(&remarks.join("; ")),
@@ -237,7 +245,7 @@ pub(super) fn topic_statistics(
 mod tests {
     use super::super::tests::{path as some_path, route};
     use super::*;
-    use crate::link::{HandoverPhase, HandoverReason, PathState, RouteDirection, RouteId};
+    use crate::link::{Counts, HandoverPhase, HandoverReason, PathState, RouteDirection, RouteId};
     use crate::ros::report::TopicReport;
 
     const WINDOW: Window<2> = Window { rates: [100.0, 50.0], age: 0.25 };
@@ -353,7 +361,9 @@ mod tests {
     fn a_route_shows_both_names_and_what_either_side_remarks() {
         let link = RouteSnapshot {
             remark: "refused\0 there".to_owned(),
-            messages: 4,
+            counts: Counts { taken: 9, messages: 4, dropped_closed: 2, ..Counts::default() },
+            waiting: 3,
+            waiting_bytes: u64::MAX,
             ..route(RouteId(1), RouteDirection::Send, "/rover_a/odom")
         };
         let report = TopicReport {
@@ -381,7 +391,8 @@ mod tests {
         assert_eq!((message.rate, message.bitrate, message.age), (100.0, 400.0, 0.25));
         assert!(message.qos_mismatch && !message.type_mismatch);
         assert_eq!(message.remark, "refused\u{fffd} there; a publisher is volatile");
-        assert_eq!(message.messages, 4);
+        assert_eq!((message.taken, message.messages, message.dropped_closed), (9, 4, 2));
+        assert_eq!((message.waiting, message.waiting_bytes), (3, u32::MAX));
 
         (route.link, route.report) = (None, None);
         let message = topic_statistics(Header::default(), &route, Window::UNKNOWN);

@@ -176,7 +176,8 @@ impl StatusPublisher {
     fn publish_statistics(&mut self, header: &Header, now: Instant, routes: &[Route<'_>]) {
         for route in routes {
             let key = (route.peer.to_owned(), route.direction as u8, route.id);
-            let counters = route.link.map_or([0, 0], |link| [link.messages, link.bytes]);
+            let counters =
+                route.link.map_or([0, 0], |link| [link.counts.messages, link.counts.bytes]);
             let window = self.route_windows.look(key, now, counters);
             let message = messages::topic_statistics(header.clone(), route, window);
             send(&self.statistics, &message);
@@ -265,7 +266,7 @@ fn send<T: r2r::WrappedTypesupport + 'static>(publisher: &Publisher<T>, message:
 pub(super) mod tests {
     use super::*;
     use crate::config::{InterfaceKind, Parameters, Sources, Value};
-    use crate::link::{CandidateKind, PathState, RouteDirection, RouteSnapshot};
+    use crate::link::{CandidateKind, Counts, PathState, RouteDirection, RouteSnapshot};
 
     /// A peer that is down.
     pub(crate) fn peer(id: &str) -> PeerSnapshot {
@@ -305,13 +306,9 @@ pub(super) mod tests {
             topic: topic.to_owned(),
             open: true,
             remark: String::new(),
-            messages: 0,
-            bytes: 0,
-            dropped_expired: 0,
-            dropped_queue: 0,
-            dropped_oversize: 0,
-            dropped_rate: 0,
-            dropped_interface: 0,
+            counts: Counts::default(),
+            waiting: 0,
+            waiting_bytes: 0,
         }
     }
 
