@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lab bench clean
+.PHONY: help setup build demo test lab bench soak clean
 
 # Passed on to the program that a target runs: make demo ARGS=--keep
 ARGS ?=
@@ -30,6 +30,9 @@ lab: build ## Play scenarios of a link with emulated radios and real ROS, SCENAR
 
 bench: build ## Measure the link under load beside plain DDS, 25 minutes; ARGS=--help; writes target/bench.json
 	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)
+
+soak: build ## Load the link with all kinds of topics for an hour, check memory and counters, ARGS=--seconds=120; writes target/soak.json
+	@scripts/soak.sh $(ARGS)
 
 clean: ## Remove what was built (the private ROS 2 in .ros2/ stays)
 	rm -rf build install log target env.sh .ros2/build .ros2/interfaces
