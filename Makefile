@@ -26,13 +26,13 @@ test: build ## Run all tests
 	@scripts/test.sh
 
 lab: build ## Play scenarios of a link with emulated radios and real ROS, SCENARIO=FILE...; writes target/lab.json
-	@scripts/lab.sh $(SCENARIO) $(ARGS)
+	@scripts/lab.sh play $(SCENARIO) $(ARGS)
 
 bench: build ## Measure the link under load beside plain DDS, 25 minutes; ARGS=--help; writes target/bench.json
 	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)
 
 soak: build ## Load the link with all kinds of topics for an hour, check memory and counters, ARGS=--seconds=120; writes target/soak.json
-	@scripts/soak.sh $(ARGS)
+	@scripts/lab.sh soak $(ARGS)
 
 clean: ## Remove what was built (the private ROS 2 in .ros2/ stays)
 	rm -rf build install log target env.sh .ros2/build .ros2/interfaces

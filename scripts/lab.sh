@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Plays scenarios in the lab; see tests/lab/play.py --help. Run scripts/build.sh first, or: make lab
+# Runs a program of the lab, play or soak, with options of its own; see tests/lab/play.py --help and tests/lab/soak.py
+# --help. Run scripts/build.sh first, or: make lab, make soak
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,4 +9,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 cargo build --quiet --locked --example link_emulator
-exec python3 tests/lab/play.py "$@"
+exec python3 "tests/lab/$1.py" "${@:2}"
