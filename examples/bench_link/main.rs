@@ -11,6 +11,8 @@ mod bare;
 mod ends;
 mod memory;
 mod progress;
+#[path = "../../tests/routes/mod.rs"]
+mod routes;
 mod rover;
 mod row;
 mod throughput;

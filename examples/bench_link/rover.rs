@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use rover_link::config::{
-    Compression, Config, Delivery, Durability, HandoverSettings, History, InterfaceFilter,
-    PeerFilter, Priority, QosProfile, QueueLimits, Reliability, Secrets, TypeName,
+    Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
 };
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PublisherId,
-    RouteId, RouteOffer,
+    RouteId,
 };
 use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
 
 use super::progress::{Reporter, measure, messages};
-use super::{End, Scene};
+use super::{End, Scene, routes};
 
 /// Far beyond what connecting takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,32 +61,12 @@ impl Rover {
     }
 
     /// Offers a reliable topic of this number.
-    pub(crate) fn offer(&self, number: u16) -> anyhow::Result<()> {
+    pub(crate) fn offer(&self, number: u16) {
         let route = OutgoingRoute {
-            offer: RouteOffer {
-                topic: format!("/bench/t{number}"),
-                type_name: TypeName::parse("std_msgs/msg/UInt8MultiArray")?,
-                type_hash: "RIHS01_0".to_owned(),
-                delivery: Delivery::Reliable,
-                qos: QosProfile {
-                    reliability: Reliability::Reliable,
-                    durability: Durability::Volatile,
-                    history: History::KeepLast,
-                    depth: 10,
-                },
-            },
-            peers: PeerFilter::All,
-            priority: Priority::Normal,
-            lifespan: Duration::ZERO,
-            min_period: Duration::ZERO,
-            interfaces: Vec::new(),
-            compression: Compression::None,
-            queue: QueueLimits::default(),
             max_message_size: MAX_MESSAGE_SIZE,
-            history: 0,
+            ..routes::reliable(&format!("/bench/t{number}"))
         };
         self.application.command(Command::OfferRoute { id: RouteId(number), route });
-        Ok(())
     }
 
     pub(crate) fn send(&self, number: u16, data: Bytes) {
@@ -130,7 +109,7 @@ impl Rover {
 /// Sends messages as fast as they arrive, and prints what was measured.
 pub(crate) fn send(end: &End, other: UnixStream) -> anyhow::Result<()> {
     let rover = Rover::start("a", PeerFilter::All, &end.scene)?;
-    rover.offer(0)?;
+    rover.offer(0);
     rover.wait_open(1)?;
     let messages: Vec<_> = messages(end.size).into_iter().map(Bytes::from).collect();
     let mut next = messages.iter().cycle();
