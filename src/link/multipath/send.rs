@@ -21,7 +21,7 @@ use crate::wire::{
     TAG_LEN,
 };
 
-/// Between the two copies of a datagram on one path: a burst of losses on a radio is shorter.
+/// Between the two copies of a segment on one path: a burst of losses on a radio is shorter.
 const COPY_SPACING: Duration = Duration::from_millis(2);
 
 /// The same on a very long path. There whatever is sent again is sent twice: what is held up for two
@@ -235,7 +235,7 @@ impl Multipath {
         carried
     }
 
-    /// Puts datagrams into a frame and sends it; what is acknowledged already is left out.
+    /// Puts segments into a frame and sends it; what is acknowledged already is left out.
     pub(super) fn send_data(&mut self, path: u16, names: &[Name], now: Instant) {
         let frame_number = self.send_frame(path, names, false, now);
         let (Some(number), Some(first)) = (frame_number, names.first()) else { return };
@@ -402,7 +402,7 @@ impl Multipath {
         }
     }
 
-    /// Plans to send a datagram again: by another path than before if that one gave no answer.
+    /// Plans to send a segment again: by another path than before if that one gave no answer.
     pub(super) fn plan_repeat(&mut self, name: Name, is_unanswered: bool) {
         let entry = unacked_mut(&mut self.lanes, name).filter(|entry| !entry.is_due);
         let Some(entry) = entry else { return };
