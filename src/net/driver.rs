@@ -198,7 +198,7 @@ impl Driver {
                 () = self.sockets.wait() => self.take_from_network(),
                 () = self.application.wait() => self.take_from_application(),
                 Some(event) = events.recv() => self.handle_signaling(event),
-                () = time::sleep_until(wake.into()) => self.fleet.handle_timeout(Instant::now()),
+                () = wait_until(wake) => self.fleet.handle_timeout(Instant::now()),
                 () = changes.next() => self.look_at_addresses(),
                 _ = addresses.tick() => self.look_at_addresses(),
                 _ = snapshots.tick() => self.show(),
@@ -306,6 +306,14 @@ impl Driver {
             }
         }
         self.application.show(Snapshot { signaling: self.signaling_state.clone(), peers });
+    }
+}
+
+/// Returns at this moment, or soon after. A timer of tokio waits for the next millisecond even if the
+/// moment is past.
+async fn wait_until(moment: Instant) {
+    if moment > Instant::now() {
+        time::sleep_until(moment.into()).await;
     }
 }
 
