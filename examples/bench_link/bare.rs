@@ -102,7 +102,7 @@ impl Bare {
         let mut rtc = RtcConfig::new()
             .clear_codecs()
             // As the lanes of a rover.
-            .set_dtls_version(DtlsVersion::Dtls13)
+            .set_dtls_version(DtlsVersion::Dtls12)
             .set_sctp_max_buffered_amount(MAX_BUFFERED)
             .build(Instant::now());
         rtc.add_local_candidate(Candidate::host(address, "udp")?);

@@ -46,6 +46,11 @@ impl Connection {
         self.ended.is_some()
     }
 
+    /// Has it nothing to do now?
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.idle_until.is_some_and(|until| now < until)
+    }
+
     /// Does this datagram belong here, by what ICE knows?
     pub(super) fn accepts(&self, input: &Input<'_>) -> bool {
         self.rtc.accepts(input)
@@ -66,7 +71,7 @@ impl Connection {
 
     /// Lets time pass. To be followed by [`Connection::poll`] until it says `Timeout`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.idle_until.is_none_or(|until| until <= now) {
+        if !self.is_idle(now) {
             self.handle_input(Input::Timeout(now), now);
         }
     }
@@ -101,6 +106,11 @@ impl Connection {
     /// Bytes that SCTP holds of a channel: not sent, or not acknowledged to it.
     pub(super) fn buffered_amount(&mut self, channel: ChannelId) -> usize {
         self.rtc.channel(channel).map_or(0, |mut channel| channel.buffered_amount())
+    }
+
+    /// Whatever it has to do next may wait for so long.
+    pub(super) fn rest(&mut self, until: Instant) {
+        self.idle_until = Some(until);
     }
 
     /// The next thing to do.

@@ -6,7 +6,7 @@
 //! answered on the spot.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use str0m::channel::{ChannelId, SctpInitData};
@@ -28,20 +28,25 @@ const USER: &str = "lane";
 const PASSWORD: &str = "lanelanelanelanelanelane";
 
 /// A check is answered before it could be sent again; asking seldom saves wake-ups.
-const CHECK_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
+const CHECK_PAUSE: Duration = Duration::from_secs(600);
 
 /// Bytes of a datagram at most, all that str0m allows: frames are filled whatever it is, and the
 /// larger it is, the less it costs.
 const MTU: usize = 1500;
 
-/// Bytes of a fragment at most, so that one datagram carries it: str0m wants 88 for DTLS and SCTP.
-pub(super) const FRAGMENT_LEN: usize = MTU - 88;
+/// Bytes of a fragment at most: SCTP cuts it for three datagrams, for each of which str0m wants 88
+/// bytes besides. Larger ones would cost hardly less, and delay what waits behind them.
+pub(super) const FRAGMENT_LEN: usize = 3 * (MTU - 88);
 
-/// Bytes of a datagram with one fragment besides that: DTLS 1.3 (22) and SCTP (28).
-const OVERHEAD: usize = 50;
+/// Bytes of a datagram besides what it carries of a fragment: DTLS 1.2 (37) and SCTP (28).
+const OVERHEAD: usize = 65;
 
 /// Bytes that SCTP may hold. The window of the paths is what bounds what is under way.
 const MAX_BUFFERED: usize = 1024 * 1024;
+
+/// When all that was written has left, SCTP has nothing to do until the peer says something. It would
+/// walk through all that is under way to say so, and in this time it mostly gets more to send.
+const REST: Duration = Duration::from_millis(2);
 
 /// What each side tells the other, so that both can begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +94,8 @@ pub(super) struct Inner {
     is_open: bool,
     /// Bytes that were written and have not left, as far as datagrams tell.
     unsent: usize,
+    /// Has it got nothing but data to send since it was last idle?
+    is_only_written: bool,
 }
 
 impl Inner {
@@ -98,7 +105,7 @@ impl Inner {
         let mut config = RtcConfig::new()
             .clear_codecs()
             .set_dtls_cert(certificate.clone())
-            .set_dtls_version(DtlsVersion::Dtls13)
+            .set_dtls_version(DtlsVersion::Dtls12)
             .set_mtu(MTU..=MTU)
             .set_sctp_max_buffered_amount(MAX_BUFFERED);
         config.set_max_stun_rto(CHECK_PAUSE);
@@ -124,6 +131,7 @@ impl Inner {
             is_started: false,
             is_open: false,
             unsent: 0,
+            is_only_written: false,
         };
         Some((session, InnerOffer { fingerprint, init }))
     }
@@ -167,6 +175,7 @@ impl Inner {
 
     /// Lets time pass. To be followed by [`Inner::poll`] until it says `Timeout`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.is_only_written &= self.connection.is_idle(now);
         self.connection.handle_timeout(now);
     }
 
@@ -185,6 +194,7 @@ impl Inner {
             Delivery::Reliable => self.reliable,
             Delivery::Latest => self.latest,
         };
+        self.is_only_written |= self.connection.is_idle(now);
         let is_written = self.connection.write(channel, true, fragment, now);
         self.unsent += if is_written { fragment.len() } else { 0 };
         is_written
@@ -209,6 +219,9 @@ impl Inner {
                     let datagram: Vec<u8> = transmit.contents.into();
                     if is_dtls(&datagram) {
                         self.unsent -= datagram.len().saturating_sub(OVERHEAD).min(self.unsent);
+                        if self.is_only_written && self.unsent == 0 {
+                            self.connection.rest(now + REST);
+                        }
                         return InnerOutput::Datagram(datagram);
                     }
                     self.answer_check(&datagram, now);
@@ -241,6 +254,7 @@ impl Inner {
     }
 
     fn receive(&mut self, datagram: &[u8], now: Instant) {
+        self.is_only_written = false;
         self.connection.receive(OWN, PEER, datagram, now);
     }
 }
