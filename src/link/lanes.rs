@@ -332,14 +332,14 @@ impl Lanes {
     /// get it as soon as what is under way is acknowledged. Where SCTP is what holds them back, it may
     /// wait for just that company. Returns whether there is something to take.
     pub(super) fn flush(&mut self, is_stalled: [bool; 3], now: Instant) -> bool {
-        let mut is_any = false;
+        let mut is_backlogged = [false; Lane::INNER.len()];
         for lane in Lane::INNER {
             if let Some(InnerLane { number, .. }) = self.inner[index(lane as u8)] {
-                let is_backlogged = is_stalled[lane as usize] && !self.multipath.has_room(number);
-                is_any |= self.multipath.flush(number, is_backlogged, now);
+                is_backlogged[index(number)] =
+                    is_stalled[lane as usize] && !self.multipath.has_room(number);
             }
         }
-        is_any
+        self.multipath.flush(|number| is_backlogged[index(number)], now)
     }
 
     /// Ends the connection in order; returns the datagrams that tell the peer.

@@ -169,17 +169,22 @@ impl Session {
     /// Each time that SCTP is asked what to send, it walks through all that is under way. So it gets
     /// as many fragments before as the window has room for, within reason.
     fn write_some(&mut self, epoch: u32, now: Instant) -> bool {
+        self.outgoing.set_interface(self.lanes.multipath().selected_kind());
+        if !self.has_more() {
+            return false;
+        }
         let room = self.lanes.multipath().room() / self.lanes.fragment_len(Lane::Normal);
         let rounds = room.clamp(1, MAX_ROUNDS);
-        (0..rounds).take_while(|_| self.write_next(epoch, now)).count() > 0
+        (0..rounds).take_while(|_| self.has_more() && self.write_next(epoch, now)).count() > 0
+    }
+
+    /// Is there a fragment that may leave?
+    fn has_more(&self) -> bool {
+        self.outgoing.is_any_ready() || self.stalled.iter().any(Option::is_some)
     }
 
     /// Hands the next fragment of each lane to SCTP; `false` if there is none or no room for any.
     fn write_next(&mut self, epoch: u32, now: Instant) -> bool {
-        self.outgoing.set_interface(self.lanes.multipath().selected_kind());
-        if !self.outgoing.is_any_ready() && self.stalled.iter().all(Option::is_none) {
-            return false;
-        }
         let mut is_any_written = false;
         for lane in Lane::ALL {
             let stalled = &mut self.stalled[lane as usize];

@@ -134,11 +134,6 @@ impl LaneSender {
         })
     }
 
-    /// Bytes that are cut and not acknowledged.
-    pub(super) fn under_way(&self) -> usize {
-        self.bytes
-    }
-
     /// Bytes that are not acknowledged, those that wait included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.waiting.len()

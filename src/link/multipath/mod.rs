@@ -39,6 +39,7 @@ use self::check::{Stun, stun};
 use self::clock::PeerClock;
 use self::lane::{LaneReceiver, LaneSender, Unacked};
 use self::path::{Inbound, Name, Path};
+use self::send::MAX_SEGMENT_LEN;
 use super::interface::NetworkInterface;
 use super::output::Transmit;
 use super::report::{Handover, HandoverReason};
@@ -313,11 +314,6 @@ impl Multipath {
         self.arrived.retain(|(lane, _)| *lane != number);
     }
 
-    /// Bytes of a lane that have left and are not acknowledged.
-    fn under_way(&self, lane: u8) -> usize {
-        self.lanes.get(&lane).map_or(0, |lane| lane.sender.under_way())
-    }
-
     /// Bytes of what is not urgent that the window still has room for.
     pub(super) fn room(&self) -> usize {
         let window = self.selected_path().map_or(0, |path| path.window.bytes());
@@ -330,8 +326,9 @@ impl Multipath {
     pub(super) fn has_room(&self, lane: u8) -> bool {
         let window = self.selected_path().map_or(0, |path| path.window.bytes());
         let part = if lane.is_multiple_of(2) { LOW_PART } else { NORMAL_PART };
-        // What waits to fill a frame is not under way.
-        self.room() > 0 || self.under_way(lane) < window / part
+        let used = self.lanes.get(&lane).map_or(0, |lane| lane.sender.bytes());
+        // What waits for company to fill a frame is no use of the window.
+        self.room() > 0 || used.saturating_sub(MAX_SEGMENT_LEN) < window / part
     }
 
     /// Send by this interface while one of its paths carries; `None` gives the choice back.

@@ -10,9 +10,6 @@ use crate::link::snapshot::CandidateKind;
 use crate::link::transport::Pair;
 use crate::wire::{FrameHeader, PathReport, Section, Sections};
 
-/// Frames after which the sender is told what came, even if nothing is missing.
-const ACK_EVERY: u32 = 8;
-
 /// Paths of the peer's numbering that are known.
 const MAX_INBOUND: usize = 256;
 
@@ -108,7 +105,7 @@ impl Multipath {
     }
 
     fn handle_sections(&mut self, pair: Pair, sections: Sections<'_>, now: Instant) {
-        let mut is_ack_urgent = false;
+        let mut is_missing = false;
         let under_way = self.lanes.values().map(|lane| lane.sender.bytes()).sum();
         for section in sections.clone().flatten() {
             match section {
@@ -131,20 +128,19 @@ impl Multipath {
                     );
                     match arrival {
                         Arrival::InOrder => {}
-                        Arrival::Early => is_ack_urgent = true,
+                        Arrival::Early => is_missing = true,
                         Arrival::Duplicate => self.counters.duplicates_received += 1,
                         Arrival::Refused => continue,
                     }
                     self.arrived.extend(lane.arrived(number));
                     self.unacknowledged += 1;
-                    is_ack_urgent |= lane.receiver.has_gap();
+                    is_missing |= lane.receiver.has_gap();
                 }
                 Section::Report(_) => {}
             }
         }
         if self.unacknowledged > 0 {
-            let is_urgent = is_ack_urgent || self.unacknowledged >= ACK_EVERY;
-            self.plan_ack(is_urgent, now);
+            self.plan_ack(is_missing, now);
         }
         // A report means that what it covers and no lane acknowledges is lost: lanes come first.
         let reports = sections.flatten().filter_map(|section| match section {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::assess::normal_confirmation;
+use super::assess::{ACK_DELAY, normal_confirmation};
 use super::check::{Stun, stun};
 use super::lane::Copy;
 use super::path::{MAX_CARRIED, Name};
@@ -70,11 +70,17 @@ const USUAL_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN + 2 * (ACK_OVERHEAD + 8
 
 /// Bytes of a segment at most: it fills a frame, or leaves room for acknowledgements of three lanes
 /// and reports about two paths.
-const MAX_SEGMENT_LEN: usize = MAX_FRAME_LEN - FRAME_HEADER_LEN - DATA_OVERHEAD - TAG_LEN;
+pub(super) const MAX_SEGMENT_LEN: usize =
+    MAX_FRAME_LEN - FRAME_HEADER_LEN - DATA_OVERHEAD - TAG_LEN;
 const ACK_ROOM: usize = 3 * ACK_OVERHEAD + 2 * REPORT_LEN;
 
-/// Least time between two acknowledgements, unless a frame is sent for nothing else.
-const ACK_SPACING: Duration = Duration::from_millis(1);
+/// Segments after which the peer is told what came, even if nothing is missing.
+const ACK_EVERY: u32 = 8;
+
+/// Least time between two acknowledgements, unless a frame is sent for nothing else: this part of a
+/// round trip, so that none is spent on waiting, and so much at most.
+const ACK_SPACING_PART: u32 = 4;
+const ACK_SPACING_MOST: Duration = Duration::from_millis(1);
 
 impl Multipath {
     /// Takes a datagram of the express session, as it comes from ICE and DTLS.
@@ -170,11 +176,11 @@ impl Multipath {
             let is_silent = self.paths.get(&id).is_some_and(|path| path.is_silent);
             let other = if is_silent { self.alternative(id) } else { None };
             let pacing = other.unwrap_or(id);
+            let tells = self.ack_due.is_some() && now >= self.next_ack();
             let Some(path) = self.paths.get_mut(&pacing) else { return };
             if !path.window.is_open(now) {
                 return;
             }
-            let tells = self.ack_due.is_some() && now >= self.last_ack + ACK_SPACING;
             let most = if tells { MAX_SEGMENT_LEN - ACK_ROOM } else { MAX_SEGMENT_LEN };
             let sender = self.lanes.get_mut(&lane).map(|lane| &mut lane.sender);
             let Some((sender, sequence)) = sender.and_then(|sender| {
@@ -199,28 +205,44 @@ impl Multipath {
     /// The lane that is not urgent whose next segment may leave as soon as the path allows; those of
     /// odd numbers first.
     pub(super) fn next_to_leave(&self) -> Option<u8> {
-        let ready = self.lanes.iter().filter(|(number, lane)| {
+        let mut least_urgent = None;
+        for (number, lane) in &self.lanes {
             let least = if lane.is_backlogged { MAX_SEGMENT_LEN } else { 1 };
-            **number != EXPRESS && lane.sender.waiting() >= least
-        });
-        ready.map(|(number, _)| *number).min_by_key(|number| (number.is_multiple_of(2), *number))
+            if *number != EXPRESS && lane.sender.waiting() >= least {
+                if !number.is_multiple_of(2) {
+                    return Some(*number);
+                }
+                least_urgent = least_urgent.or(Some(*number));
+            }
+        }
+        least_urgent
     }
 
-    /// Sends what waits in a lane, unless there is more to come that the window holds back: frames
-    /// that are not full would cost room then. Returns whether anything is ready.
-    pub(in crate::link) fn flush(&mut self, lane: u8, is_backlogged: bool, now: Instant) -> bool {
-        if let Some(state) = self.lanes.get_mut(&lane) {
-            state.is_backlogged = is_backlogged;
+    /// Sends what waits in lanes that are not urgent, but for a rest in those that have more to come
+    /// (`is_backlogged`): frames that are not full would cost room. Returns whether anything is ready.
+    pub(in crate::link) fn flush(
+        &mut self,
+        is_backlogged: impl Fn(u8) -> bool,
+        now: Instant,
+    ) -> bool {
+        for (number, lane) in &mut self.lanes {
+            lane.is_backlogged = is_backlogged(*number);
         }
         self.send_fresh(now);
         !self.out.is_empty()
     }
 
-    /// The datagram, and those of its lane before it that may be lost, if the path shows loss.
+    /// The datagram, and those of its lane before it that may be lost: if the path shows loss, or
+    /// nothing is to be spared.
     fn with_earlier(&mut self, name: Name, path: u16) -> Vec<Name> {
         let mut carried = vec![name];
         let loss = self.paths.get(&path).and_then(|path| path.loss_sent.ratio()).unwrap_or(0.0);
-        if name.lane != EXPRESS || loss < SHOWS_LOSS || self.settings.duplicate == Duplicate::Off {
+        let is_worth_it = match self.settings.duplicate {
+            Duplicate::Off => false,
+            Duplicate::OnSuspect => loss >= SHOWS_LOSS,
+            Duplicate::Always => true,
+        };
+        if name.lane != EXPRESS || !is_worth_it {
             return carried;
         }
         let Some(lane) = self.lanes.get(&name.lane) else { return carried };
@@ -303,12 +325,19 @@ impl Multipath {
         Some(number)
     }
 
+    /// From when on the peer may be told again what came.
+    fn next_ack(&self) -> Instant {
+        let round_trip = self.selected_path().and_then(|path| path.round_trip.smoothed());
+        let spacing = round_trip.map(|seconds| Duration::from_secs_f64(seconds) / ACK_SPACING_PART);
+        self.last_ack + spacing.unwrap_or(ACK_SPACING_MOST).min(ACK_SPACING_MOST)
+    }
+
     /// Adds what came, of late or all of it, as far as there is room: first the lanes, for a report
     /// means that what it covers and no lane acknowledges is lost.
     fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, is_all: bool, now: Instant) {
         let room = MAX_FRAME_LEN - TAG_LEN;
         let has_room = frame.len() + ACK_OVERHEAD <= room;
-        if !is_all && (now < self.last_ack + ACK_SPACING || !has_room) {
+        if !is_all && (now < self.next_ack() || !has_room) {
             return;
         }
         let length = frame.len();
@@ -374,12 +403,12 @@ impl Multipath {
         }
     }
 
-    /// Plans when the peer is told what came.
-    pub(super) fn plan_ack(&mut self, is_urgent: bool, now: Instant) {
-        let due = if is_urgent {
-            (self.last_ack + ACK_SPACING).max(now)
+    /// Plans when the peer is told what came: soon if something `is_missing`.
+    pub(super) fn plan_ack(&mut self, is_missing: bool, now: Instant) {
+        let due = if is_missing || self.unacknowledged >= ACK_EVERY {
+            self.next_ack().max(now)
         } else {
-            now + super::assess::ACK_DELAY
+            now + ACK_DELAY
         };
         self.ack_due = sooner(self.ack_due, due);
     }
