@@ -7,6 +7,7 @@
 //! again elsewhere; what is not urgent fills frames as a `stream`; `receive` takes frames apart; `decide` does what time brings. Towards peers that
 //! do not read frames, `bare` takes their place.
 
+mod allowance;
 mod assess;
 mod bare;
 mod check;
@@ -34,6 +35,7 @@ pub(super) use check::Credentials;
 pub(super) use seal::{FrameKeys, Share};
 pub(super) use show::Counters;
 
+use self::allowance::Allowance;
 use self::bare::Bare;
 use self::check::{Stun, stun};
 use self::clock::PeerClock;
@@ -174,6 +176,8 @@ pub(super) struct Multipath {
     repeats: VecDeque<(Name, bool)>,
     /// Further copies, the first that is due in front: when, what, on which path.
     copies: VecDeque<(Instant, Name, u16)>,
+    /// For what is sent twice though it need not be lost.
+    allowance: Allowance,
     /// When the next datagram may have to be sent again for want of an acknowledgement.
     probe_due: Option<Instant>,
     ack_due: Option<Instant>,
@@ -229,6 +233,7 @@ impl Multipath {
             handovers: 0,
             repeats: VecDeque::new(),
             copies: VecDeque::new(),
+            allowance: Allowance::default(),
             probe_due: None,
             ack_due: None,
             last_ack: now,

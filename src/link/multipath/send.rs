@@ -44,16 +44,16 @@ const PROBE_GROWTH: f64 = 1.25;
 const PROBE_TRIES: u32 = 10;
 const PROBE_TRIES_EVEN: u32 = 2;
 
-/// Loss from which urgent datagrams carry along what was sent just before them, and from which
-/// what is sent again is sent twice.
+/// Loss from which what is urgent or small is sent a second time beforehand, and from which what is
+/// sent again is sent twice.
 const SHOWS_LOSS: f64 = 0.005;
 const SHOWS_MUCH_LOSS: f64 = 0.05;
 
-/// A frame that carries others along has so many bytes at most: they are to cost little.
+/// A probe that carries segments along has so many bytes at most: they are to cost little.
 const MAX_ALONG: usize = 700;
 
-/// Datagrams that one carries along: with one, two losses in a row are needed to delay anything.
-const MAX_EARLIER: usize = 1;
+/// Bytes of a segment that fits into one frame together with another such.
+const MAX_SMALL: usize = (MAX_FRAME_LEN - FRAME_HEADER_LEN - TAG_LEN) / 2 - DATA_OVERHEAD;
 
 /// Datagrams that are sent again in frames when these begin: the hello and the topics offered after
 /// it. One that got lost before would be sent again by SCTP after 3 s only.
@@ -148,15 +148,18 @@ impl Multipath {
         self.counters.bytes_first += length;
         let name = Name { lane, sequence };
         let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
-        let carried = self.with_earlier(name, path);
+        let carried = self.with_earlier(name, path, now);
         self.send_data(path, &carried, now);
+        if length as usize > MAX_SMALL && self.may_double(name, path, length as usize, now) {
+            self.plan_copy(now + COPY_SPACING, name, path);
+        }
         if !self.is_duplicating() {
             return;
         }
         match self.alternative(path) {
             Some(other) => {
                 self.counters.bytes_duplicated += length;
-                let carried = self.with_earlier(name, other);
+                let carried = self.with_earlier(name, other, now);
                 self.send_data(other, &carried, now);
                 // The copy on the selected path tells sooner what became of it.
                 self.note_copy(name, path, now);
@@ -194,7 +197,12 @@ impl Multipath {
             self.counters.datagrams += 1;
             self.counters.bytes_first += length as u64;
             path.window.handle_sent(length, &path.round_trip, now);
-            self.send_data(id, &[name], now);
+            // What is large can wait; it needs the room.
+            let carried = match lane.is_multiple_of(2) {
+                true => vec![name],
+                false => self.with_earlier(name, id, now),
+            };
+            self.send_data(id, &carried, now);
             if let Some(other) = other {
                 self.counters.bytes_duplicated += length as u64;
                 self.send_data(other, &[name], now);
@@ -232,29 +240,33 @@ impl Multipath {
         !self.out.is_empty()
     }
 
-    /// The datagram, and those of its lane before it that may be lost: if the path shows loss, or
-    /// nothing is to be spared.
-    fn with_earlier(&mut self, name: Name, path: u16) -> Vec<Name> {
+    /// The segment, and the one of its lane before it if that fits and is worth it: then two losses in
+    /// a row are needed to delay anything.
+    fn with_earlier(&mut self, name: Name, path: u16, now: Instant) -> Vec<Name> {
         let mut carried = vec![name];
-        let loss = self.paths.get(&path).and_then(|path| path.loss_sent.ratio()).unwrap_or(0.0);
-        let is_worth_it = match self.settings.duplicate {
-            Duplicate::Off => false,
-            Duplicate::OnSuspect => loss >= SHOWS_LOSS,
-            Duplicate::Always => true,
-        };
-        if name.lane != EXPRESS || !is_worth_it {
-            return carried;
-        }
-        let Some(lane) = self.lanes.get(&name.lane) else { return carried };
-        let mut size = FRAME_HEADER_LEN + TAG_LEN;
-        for (sequence, entry) in lane.sender.iter().rev().take(1 + MAX_EARLIER) {
-            size += DATA_OVERHEAD + entry.segment.len();
-            if sequence != name.sequence && size <= MAX_ALONG {
-                carried.push(Name { lane: name.lane, sequence });
-                self.counters.bytes_duplicated += entry.segment.len() as u64;
-            }
+        let earlier = Name { sequence: name.sequence.wrapping_sub(1), ..name };
+        let length_of = |name| unacked(&self.lanes, name).map(|entry| entry.segment.len());
+        if let (Some(own), Some(length)) = (length_of(name), length_of(earlier))
+            && own.max(length) <= MAX_SMALL
+            && self.may_double(name, path, length, now)
+        {
+            carried.push(earlier);
+            self.counters.bytes_duplicated += length as u64;
         }
         carried
+    }
+
+    /// May so many bytes be sent a second time by this path, so that a loss need not be repaired?
+    fn may_double(&mut self, name: Name, path: u16, length: usize, now: Instant) -> bool {
+        let Some(path) = self.paths.get(&path) else { return false };
+        let has_loss = path.loss_sent.ratio().is_some_and(|loss| loss >= SHOWS_LOSS);
+        match self.settings.duplicate {
+            Duplicate::Off => false,
+            Duplicate::Always if name.lane == EXPRESS => true,
+            Duplicate::Always | Duplicate::OnSuspect => {
+                has_loss && self.allowance.take(length, path.window.rate(&path.round_trip), now)
+            }
+        }
     }
 
     /// Puts segments into a frame and sends it; what is acknowledged already is left out.

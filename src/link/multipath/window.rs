@@ -116,6 +116,11 @@ impl Window {
         self.bytes as usize
     }
 
+    /// Bytes per second that they make.
+    pub(super) fn rate(&self, round_trip: &RoundTrip) -> f64 {
+        round_trip.smoothed().map_or(0.0, |smoothed| self.bytes / smoothed.max(1e-6))
+    }
+
     /// Takes what acknowledgements tell; `under_way` bytes were unacknowledged before, `left` are.
     ///
     /// The queue is the shortest round trip of the last half of one less the shortest of long: so
