@@ -28,9 +28,9 @@ const PROBE_METERED: Duration = Duration::from_secs(5);
 /// A metered path that has to prove itself.
 const PROBE_METERED_PROBATION: Duration = Duration::from_millis(500);
 
-/// The path in use is probed fast for so long after the last data: all the time from 7 messages per
+/// The path in use is probed fast for so long after the last data: all the time from 17 messages per
 /// second on. To notice in 30 ms that it is silent helps none that come more rarely.
-const BUSY_TIME: Duration = Duration::from_millis(150);
+const BUSY_TIME: Duration = Duration::from_millis(60);
 
 /// A path that has just died or come back is probed fast for so long, and so are all while none
 /// carries anything.

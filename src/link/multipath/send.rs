@@ -164,7 +164,10 @@ impl Multipath {
                 // The copy on the selected path tells sooner what became of it.
                 self.note_copy(name, path, now);
             }
-            None if self.settings.duplicate == Duplicate::Always => {
+            // What is large has another copy already.
+            None if self.settings.duplicate == Duplicate::Always
+                && length as usize <= MAX_SMALL =>
+            {
                 self.plan_copy(now + COPY_SPACING, name, path);
             }
             None => {}
