@@ -39,9 +39,9 @@ pub(super) const LONG: f64 = 0.2;
 const QUEUE_LEAST: f64 = 0.000_5;
 const QUEUE_MOST: f64 = 0.020;
 const QUEUE_PART: f64 = 0.06;
-const QUEUE_DEVIATIONS: f64 = 3.25;
+const QUEUE_DEVIATIONS: f64 = 3.4;
 const QUEUE_DEVIATION_MOST: f64 = 0.055;
-const QUEUE_VARIATION: f64 = 3.0;
+const QUEUE_VARIATION: f64 = 2.0;
 
 /// A queue of more than so many seconds, for so many round trips in a row, though the window is as
 /// small as can be: somebody else fills it and does not yield, as TCP does until something is dropped
