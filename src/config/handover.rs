@@ -33,7 +33,7 @@ impl Default for HandoverSettings {
 }
 
 /// When urgent data is sent on two paths: topics of priority `critical` and `high`, and control
-/// messages.
+/// messages. Unless never, a path that shows loss carries small messages a second time too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicate {
     /// Never.

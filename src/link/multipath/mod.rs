@@ -4,8 +4,8 @@
 //! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
 //! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
 //! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
-//! again elsewhere; what is not urgent fills frames as a `stream`; `receive` takes frames apart; `decide` does what time brings. Towards peers that
-//! do not read frames, `bare` takes their place.
+//! again elsewhere; what is not urgent fills frames as a `stream`; `receive` takes frames apart;
+//! `decide` does what time brings. Towards peers that do not read frames, `bare` takes their place.
 
 mod allowance;
 mod assess;
@@ -579,3 +579,38 @@ const LATE: Duration = Duration::from_millis(25);
 /// DTLS without a frame is still taken for so long after the first frame of the peer's: it may have
 /// been overtaken. Later it can only be someone else's.
 const RAW_GRACE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::snapshot::PathState;
+
+    #[test]
+    fn a_lane_takes_no_more_than_it_can_hold_while_the_pace_holds_it_back() {
+        const LANE: u8 = 1;
+        let now = Instant::now();
+        let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
+        let interface = NetworkInterface {
+            name: "wlan0".to_owned(),
+            kind: InterfaceKind::Wifi,
+            metered: false,
+            carrier: true,
+            signal_strength: None,
+        };
+        let interfaces = BTreeMap::from([(local, interface)]);
+        let mut multipath = Multipath::new("b", HandoverSettings::default(), &interfaces, now);
+        multipath.make_path((local, remote), CandidateKind::Host, now);
+        multipath.open_lane(LANE);
+        multipath.selected = Some(0);
+        let path = multipath.paths.get_mut(&0).unwrap();
+        path.state = PathState::Good;
+        path.round_trip.add(Duration::from_millis(60), now);
+        let window = path.window.bytes();
+        let mut taken = 0;
+        while multipath.has_room(LANE) && taken < 2 * window {
+            multipath.send(LANE, vec![0; 1_000], now);
+            taken += 1_000;
+        }
+        assert!((window..window + 2_000).contains(&taken), "{taken} of {window}");
+    }
+}

@@ -151,27 +151,21 @@ impl Multipath {
         let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
         let carried = self.with_earlier(name, path, now);
         self.send_data(path, &carried, now);
-        if length as usize > MAX_SMALL && self.may_double(name, path, length as usize, now) {
-            self.plan_copy(now + COPY_SPACING, name, path);
-        }
-        if !self.is_duplicating() {
+        let other = if self.is_duplicating() { self.alternative(path) } else { None };
+        if let Some(other) = other {
+            self.counters.bytes_duplicated += length;
+            let carried = self.with_earlier(name, other, now);
+            self.send_data(other, &carried, now);
+            // The copy on the selected path tells sooner what became of it.
+            self.note_copy(name, path, now);
             return;
         }
-        match self.alternative(path) {
-            Some(other) => {
-                self.counters.bytes_duplicated += length;
-                let carried = self.with_earlier(name, other, now);
-                self.send_data(other, &carried, now);
-                // The copy on the selected path tells sooner what became of it.
-                self.note_copy(name, path, now);
-            }
-            // What is large has another copy already.
-            None if self.settings.duplicate == Duplicate::Always
-                && length as usize <= MAX_SMALL =>
-            {
-                self.plan_copy(now + COPY_SPACING, name, path);
-            }
-            None => {}
+        // What is large does not go along with the next one.
+        let length = length as usize;
+        if self.settings.duplicate == Duplicate::Always
+            || (length > MAX_SMALL && self.may_double(name, path, length, now))
+        {
+            self.plan_copy(now + COPY_SPACING, name, path);
         }
     }
 
