@@ -28,7 +28,7 @@ test: build ## Run all tests
 lab: build ## Play scenarios of a link with emulated radios and real ROS, SCENARIO=FILE...; writes target/lab.json
 	@scripts/lab.sh play $(SCENARIO) $(ARGS)
 
-bench: build ## Measure the link under load beside plain DDS, 25 minutes; ARGS=--help; writes target/bench.json
+bench: build ## Measure the link under load beside plain DDS, half an hour; ARGS=--help; writes target/bench.json
 	@. ./env.sh && exec python3 scripts/bench.py $(ARGS)
 
 soak: build ## Load the link with all kinds of topics for an hour, check memory and counters, ARGS=--seconds=120; writes target/soak.json

@@ -50,7 +50,7 @@ def _emulated(*names: str) -> Link:
     radios = {}
     for name in names:
         (path,) = scenario(f"load-{name}")["path"]
-        radios[DEVICES[path["kind"]]] = {key: path[key] for key in CONDITIONS}
+        radios[DEVICES[path["kind"]]] = {key: path.get(key, 0.0) for key in CONDITIONS}
     return Link(" and ".join(names), radios)
 
 
@@ -59,3 +59,4 @@ CABLE = Link("cable", device="eth0")
 LADDER = {name: _emulated(name) for name in ("ethernet", "wifi", "fringe", "lte", "bad-lte", "satellite")}
 WIFI, LTE = LADDER["wifi"], LADDER["lte"]
 WIFI_AND_LTE = _emulated("wifi", "lte")
+HUGE, SHARED = _emulated("huge"), _emulated("tcp-fifo")

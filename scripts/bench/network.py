@@ -73,6 +73,11 @@ class Network:
         for device in self.link.radios:
             self.radios.set(device, up=is_up)
 
+    def set_rate(self, rate: float) -> None:
+        """Of every radio, B/s."""
+        for device in self.link.radios:
+            self.radios.set(device, rate=rate)
+
     def offered(self) -> dict[str, int]:
         """Bytes that both kernels have given to each radio so far."""
         sums = dict.fromkeys(self.link.radios, 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bench.network import Network, cpu_time, resident
 from bench.row import Figure
 from bench.samples import Samples
+from bench.tcp_flow import goodput
 from bench.way import Way
 from bench.workloads import DDS, ROVER_LINK, Stream, Workload
 from demo.part import PartError
@@ -26,10 +27,15 @@ def run(stage: Stage, network: Network, workload: Workload, policy: str, duratio
         way.start_subscribers()
         way.start_publishers()
         for stream in workload.streams:
-            if not way.await_first(stream, FIRST_LIMIT[policy]) and policy == ROVER_LINK:
+            if stream.targets and not way.await_first(stream, FIRST_LIMIT[policy]) and policy == ROVER_LINK:
                 raise PartError(f"{workload.name} on {network.link.name}: nothing of {stream.name} arrived")
+        if workload.tcp is not None:
+            way.start_tcp()
         way.check()
         time.sleep(workload.warm_up if policy == ROVER_LINK else min(DDS_WARM_UP, workload.warm_up))
+        if workload.falls_to:
+            network.set_rate(workload.falls_to)
+            time.sleep(workload.settles)
         meter = Meter(network, way)
         if workload.outage:
             network.set_link(False)
@@ -41,6 +47,8 @@ def run(stage: Stage, network: Network, workload: Workload, policy: str, duratio
         time.sleep(DRAIN_TIME + DRAIN_ROUND_TRIPS * network.link.round_trip)
         way.check()
         samples = way.stop_ends()
+        if workload.falls_to:
+            network.set_rate(workload.link.rate)
     return [*_figures_of_streams(workload, policy, samples, meter, back), *meter.figures(workload, policy, samples)]
 
 
@@ -48,7 +56,7 @@ class Meter:
     """What the machine spends during the time that is measured."""
 
     def __init__(self, network: Network, way: Way) -> None:
-        self._network = network
+        self._network, self._tcp_record = network, way.tcp_record
         self._pids = {rover: part.process.pid for rover, part in way.spenders().items()}
         self._before = self._look()
         self.start = time.monotonic()
@@ -79,6 +87,9 @@ class Meter:
                 yield figure(f"{rover}, a message", "cpu", spent, workload.costs["cpu"])
             if "rss" in workload.costs:
                 yield figure(rover, "rss", self._resident[rover], workload.costs["rss"])
+        if workload.tcp is not None:
+            ratio = goodput(self._tcp_record, self.start, self.end) / workload.link.rate
+            yield figure("tcp", "goodput_ratio", ratio, workload.tcp)
         for device, target in workload.idle.items():
             yield figure(device, "idle", (offered_after[device] - offered[device]) / seconds, target)
         if workload.link.radios:
@@ -92,7 +103,7 @@ def _case(workload: Workload) -> str:
 def _figures_of_streams(
     workload: Workload, policy: str, samples: dict[str, Samples], meter: Meter, back: float
 ) -> Iterator[Figure]:
-    for stream in workload.streams:
+    for stream in (of for of in workload.streams if of.targets):
         of = samples[stream.name]
         figures = of.figures(meter.start, meter.end, stream.size)
         figures["first_after"] = of.first_arrival(back)

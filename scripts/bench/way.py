@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Way:
         self._stage, self._network, self._workload, self._policy = stage, network, workload, policy
         self._ends: dict[tuple[str, str], Part] = {}  # by role and stream
         self.nodes: list[Part] = []
+        self.tcp_record = stage.folder / "tcp"
 
     def __enter__(self) -> Way:
         with contextlib.ExitStack() as stack:
@@ -64,6 +66,15 @@ class Way:
         """Starts them and waits until they are ready."""
         self._start_ends("publisher", ROVERS[0], lambda of: ["publish", f"--size={of.size}", f"--rate={of.rate}"])
 
+    def start_tcp(self) -> None:
+        """Starts a TCP connection over the link, in the direction of the messages."""
+        flow, address = str(Path(__file__).with_name("tcp_flow.py")), self._network.address(ROVERS[1])
+        for role, rover, options in (("receiver", ROVERS[1], [f"--record={self.tcp_record}"]), ("sender", ROVERS[0], [])):
+            argv = [sys.executable, flow, address, *options]
+            self._ends["tcp", role] = self._start(f"tcp_{role}", argv, rover)
+            if options:
+                self._ends["tcp", role].next_line(READY_LIMIT)
+
     def await_first(self, stream: Stream, limit: float) -> bool:
         """Waits for the first message of a stream."""
         try:
@@ -77,7 +88,7 @@ class Way:
         self._stage.stop(list(self._ends.values()))
         ends, self._ends = self._ends, {}
         for (role, name), end in ends.items():
-            if not self._record(role, name).exists():
+            if role != "tcp" and not self._record(role, name).exists():
                 raise end.error("stopped without a record of its messages")
         names = [of.name for of in self._workload.streams]
         return {name: Samples.read(self._record("publisher", name), self._record("subscriber", name)) for name in names}

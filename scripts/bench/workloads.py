@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.links import CABLE, LADDER, LOOPBACK, LTE, WIFI, WIFI_AND_LTE, Link, scenario
+from bench.links import CABLE, HUGE, LADDER, LOOPBACK, LTE, SHARED, WIFI, WIFI_AND_LTE, Link, scenario
 
 TWIST, ODOMETRY = 48, 720  # B
 LARGE = 64 * 1024  # B
 IMAGE = 1_000_000  # B
+HUGE_MESSAGE = 16 * 1024 * 1024  # B, longer under way than any run
 KEEP_ALL = 0
 
 # A topic that sends more than the link carries sends so many times of that.
@@ -47,6 +48,9 @@ class Workload:
     warm_up: float = 1.0
     duration: float | None = None  # measured, s; None: as told on the command line
     outage: float = 0.0  # s without a link before the measured time, which then begins with the outage
+    falls_to: float = 0.0  # B/s that the radio carries from the warm-up on; 0: as before
+    settles: float = 0.0  # s from then to the measured time
+    tcp: float | None = None  # part of the link that a TCP connection beside it is to have at least; None: none is there
     costs: dict[str, float] = field(default_factory=dict)  # of each node: cpu (s for a message), rss (B)
     idle: dict[str, float | None] = field(default_factory=dict)  # B/s of both directions, by device
 
@@ -77,20 +81,27 @@ def images(size: int, targets: dict[str, float | None], **settings: str | float)
     return Stream("images", size, 30.0, targets, is_reliable=False, settings=settings)
 
 
+def control(targets: dict[str, float | None]) -> Stream:
+    """A stop command: small, urgent, and never missing."""
+    return Stream("control", 64, 50.0, {"delivered": 1.0, **targets}, settings={"priority": "critical"})
+
+
+def fallen(settles: float, p99: float) -> Workload:
+    """So long after Wi-Fi has fallen to a tenth of its rate."""
+    streams = (bulk(WIFI, {"goodput": None}), control({"latency_p99": p99}))
+    return Workload(
+        "fall", WIFI, streams, (ROVER_LINK,), f"{settles:g} s after", warm_up=5.0, duration=5.0,
+        falls_to=WIFI.rate / 10, settles=settles,
+    )  # fmt: skip
+
+
 def overloaded(name: str, link: Link) -> Workload:
     """The scenario of the simulator, in reality."""
     file = scenario(f"load-{name}")
     targets = file.get("target", {})
-    (control,) = (traffic for traffic in file["traffic"] if traffic["name"] == "control")
     streams = (
         bulk(link, {"goodput_ratio": targets.get("bulk", {}).get("goodput_ratio"), "goodput": GOODPUTS.get(name)}),
-        Stream(
-            "control",
-            control["size"],
-            control["rate"],
-            {"delivered": 1.0, "latency_p50": None, "latency_p99": targets.get("control", {}).get("latency_p99")},
-            settings={"priority": "critical"},
-        ),
+        control({"latency_p50": None, "latency_p99": targets.get("control", {}).get("latency_p99")}),
     )
     needed = LEAST_MESSAGES * LARGE / link.rate
     duration = needed if needed > SHORT else None
@@ -140,6 +151,17 @@ WORKLOADS = [
     ),
     Workload("odometry", LTE, odometry(normal=105e-3, critical=50e-3)),
     *(overloaded(name, link) for name, link in LADDER.items()),
+    fallen(settles=1.0, p99=36e-3),
+    fallen(settles=3.0, p99=12e-3),
+    Workload(
+        "tcp", SHARED, (bulk(SHARED, {"goodput_ratio": 0.1}), control({"latency_p99": None})), (ROVER_LINK,),
+        warm_up=10.0, duration=20.0, tcp=0.3,
+    ),
+    Workload(
+        "huge", HUGE,
+        (Stream("cloud", HUGE_MESSAGE, 0.05, settings={"priority": "low"}), control({"latency_p99": 105e-3})),
+        (ROVER_LINK,), duration=15.0,
+    ),
     Workload(
         "idle", WIFI_AND_LTE, (twist({"delivered": 1.0}, 1.0),), (ROVER_LINK,), warm_up=4.0, duration=8.0,
         idle={"wlan0": 4000.0, "wwan0": 300.0},

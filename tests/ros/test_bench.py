@@ -11,6 +11,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
 from bench.others import parsed
 from bench.row import Figure, Figures, is_met, readable, table
 from bench.samples import Samples, percentile
+from bench.tcp_flow import goodput
 
 PERIOD, LATENCY = 0.01, 0.002
 START, END = 1.0, 2.0
@@ -127,3 +128,12 @@ def test_rows_of_another_program_are_read_from_its_lines():
 )
 def test_figures_are_written_in_readable_units(value, unit, text):
     assert readable(value, unit) == text
+
+
+def test_what_tcp_carried_is_what_came_in_the_time_that_is_measured(tmp_path):
+    record = tmp_path / "tcp"
+    record.write_bytes(array("Q", [1_000_000_000, 500, 1_500_000_000, 900, 3_500_000_000, 4_900]))
+    assert goodput(record, 1.0, 3.0) == pytest.approx(200)
+    assert goodput(record, 0.0, 4.0) == pytest.approx(1_225)
+    record.write_bytes(b"")
+    assert goodput(record, 0.0, 4.0) == 0.0
