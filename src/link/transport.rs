@@ -26,7 +26,7 @@ use crate::config::Delivery;
 const MAX_REMOTE_CANDIDATES: usize = 16;
 
 /// First byte of a DTLS 1.2 record with application data (RFC 5246 §6.2.1).
-const DTLS_APPLICATION_DATA: u8 = 23;
+pub(super) const DTLS_APPLICATION_DATA: u8 = 23;
 
 /// Datagrams with application data that are kept until DTLS is up. A datagram can overtake the end
 /// of the handshake; lost, it would be sent again by SCTP after 3 s only. There are few: the hello,

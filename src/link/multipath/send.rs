@@ -149,13 +149,11 @@ impl Multipath {
         self.counters.bytes_first += length;
         let name = Name { lane, sequence };
         let Some(path) = self.selected.filter(|path| self.is_alive(*path)) else { return };
-        let carried = self.with_earlier(name, path, now);
-        self.send_data(path, &carried, now);
+        self.send_with_earlier(path, name, now);
         let other = if self.is_duplicating() { self.alternative(path) } else { None };
         if let Some(other) = other {
             self.counters.bytes_duplicated += length;
-            let carried = self.with_earlier(name, other, now);
-            self.send_data(other, &carried, now);
+            self.send_with_earlier(other, name, now);
             // The copy on the selected path tells sooner what became of it.
             self.note_copy(name, path, now);
             return;
@@ -195,12 +193,12 @@ impl Multipath {
             self.counters.datagrams += 1;
             self.counters.bytes_first += length as u64;
             path.window.handle_sent(length, &path.round_trip, now);
-            // What is large can wait; it needs the room.
-            let carried = match lane.is_multiple_of(2) {
-                true => vec![name],
-                false => self.with_earlier(name, id, now),
-            };
-            self.send_data(id, &carried, now);
+            if lane.is_multiple_of(2) {
+                // What is large can wait; it needs the room.
+                self.send_data(id, &[name], now);
+            } else {
+                self.send_with_earlier(id, name, now);
+            }
             if let Some(other) = other {
                 self.counters.bytes_duplicated += length as u64;
                 self.send_data(other, &[name], now);
@@ -238,20 +236,20 @@ impl Multipath {
         !self.out.is_empty()
     }
 
-    /// The segment, and the one of its lane before it if that fits and is worth it: then two losses in
-    /// a row are needed to delay anything.
-    fn with_earlier(&mut self, name: Name, path: u16, now: Instant) -> Vec<Name> {
-        let mut carried = vec![name];
+    /// Sends a segment, and the one of its lane before it along with it if that fits and is worth it:
+    /// then two losses in a row are needed to delay anything.
+    fn send_with_earlier(&mut self, path: u16, name: Name, now: Instant) {
         let earlier = Name { sequence: name.sequence.wrapping_sub(1), ..name };
         let length_of = |name| unacked(&self.lanes, name).map(|entry| entry.segment.len());
         if let (Some(own), Some(length)) = (length_of(name), length_of(earlier))
             && own.max(length) <= MAX_SMALL
             && self.may_double(name, path, length, now)
         {
-            carried.push(earlier);
             self.counters.bytes_duplicated += length as u64;
+            self.send_data(path, &[name, earlier], now);
+        } else {
+            self.send_data(path, &[name], now);
         }
-        carried
     }
 
     /// May so many bytes be sent a second time by this path, so that a loss need not be repaired?

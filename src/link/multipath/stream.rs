@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use crate::link::transport::is_application_data;
+use crate::link::transport::{DTLS_APPLICATION_DATA, is_application_data};
 
 /// Set in the length before a datagram, two bytes, where the header is left out.
 const FOLLOWS: u16 = 1 << 15;
@@ -19,7 +19,7 @@ const NUMBER_AT: usize = 3;
 const LENGTH_AT: usize = 11;
 
 /// The header of a record with application data, number and length still to be filled in.
-const HEADER: [u8; HEADER_LEN] = [23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const HEADER: [u8; HEADER_LEN] = [DTLS_APPLICATION_DATA, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// The header that the next record has, if it follows the one before it.
 #[derive(Debug, Default)]
