@@ -3,10 +3,12 @@
 //!
 //! ICE is real, but it does not decide where data goes. Checks of our own (`check`) and the frames
 //! themselves tell how each path fares (`estimate`, `assess`); `select` chooses; `send` puts
-//! datagrams into frames (`seal`), keeps them until they are acknowledged (`lane`) and sends them
-//! again elsewhere; what is not urgent fills frames as a `stream`; `receive` takes frames apart;
-//! `decide` does what time brings. Towards peers that do not read frames, `bare` takes their place.
+//! datagrams into frames (`seal`) and keeps them until they are acknowledged (`lane`); what is not
+//! urgent fills frames as a `stream`; `repeat` sends again what is lost, elsewhere if need be;
+//! `receive` takes frames apart and `acknowledge` tells the peer what came; `decide` does what time
+//! brings. Towards peers that do not read frames, `bare` takes their place.
 
+mod acknowledge;
 mod allowance;
 mod assess;
 mod bare;
@@ -18,6 +20,7 @@ mod lane;
 mod path;
 mod receive;
 mod recent;
+mod repeat;
 mod seal;
 mod select;
 mod send;
@@ -113,6 +116,11 @@ fn unacked(lanes: &BTreeMap<u8, Lane>, name: Name) -> Option<&Unacked> {
 /// A segment, unless it is acknowledged.
 fn unacked_mut(lanes: &mut BTreeMap<u8, Lane>, name: Name) -> Option<&mut Unacked> {
     lanes.get_mut(&name.lane)?.sender.get_mut(name.sequence)
+}
+
+/// The earlier of two moments.
+fn sooner(known: Option<Instant>, at: Instant) -> Option<Instant> {
+    Some(known.map_or(at, |known| known.min(at)))
 }
 
 /// A handover whose first frame on the new path is not confirmed yet.

@@ -1,17 +1,14 @@
-//! What leaves: datagrams in frames, again where they were lost, twice where that is worth it.
+//! What leaves: datagrams in frames, twice where that is worth it.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::assess::{ACK_DELAY, normal_confirmation};
 use super::check::{Stun, stun};
 use super::lane::Copy;
 use super::path::{MAX_CARRIED, Name};
 use super::select::{self, Choosable};
-use super::window::LONG;
-use super::{EXPRESS, Multipath, Ready, unacked, unacked_mut};
+use super::{EXPRESS, Multipath, Ready, sooner, unacked, unacked_mut};
 use crate::config::Duplicate;
 use crate::link::output::Transmit;
 use crate::link::snapshot::{CandidateKind, PathState};
@@ -22,33 +19,12 @@ use crate::wire::{
 };
 
 /// Between the two copies of a segment on one path: a burst of losses on a radio is shorter.
-const COPY_SPACING: Duration = Duration::from_millis(2);
-
-/// The same on a very long path. There whatever is sent again is sent twice: what is held up for two
-/// round trips makes SCTP send again all that is under way.
-const COPY_SPACING_LONG: Duration = Duration::from_millis(20);
-
-/// From an urgent datagram that is sent again to its later copies: a run of losses that swallowed the
-/// first two may be over by then, and the next try is a round trip away. At first, and from the
-/// second time on.
-const LATE_COPIES: &[Duration] = &[Duration::from_millis(20)];
-const MORE_LATE_COPIES: &[Duration] =
-    &[Duration::from_millis(5), Duration::from_millis(10), Duration::from_millis(20)];
-
-/// Beyond the normal confirmation, and longer with each try after the first ones: when a datagram is
-/// sent again for want of an acknowledgement.
-const PROBE_MARGIN: Duration = Duration::from_millis(30);
-/// The same for what is urgent: it is small, and one too many does no harm.
-const PROBE_MARGIN_EXPRESS: Duration = Duration::from_millis(10);
-const PROBE_GROWTH: f64 = 1.25;
-const PROBE_TRIES: u32 = 10;
-const PROBE_TRIES_EVEN: u32 = 2;
+pub(super) const COPY_SPACING: Duration = Duration::from_millis(2);
 
 /// Loss from which what is urgent or small is sent a second time beforehand, and from which what is
 /// sent again is sent twice. It is measured by a few losses: where it is 1 %, one sample in twenty
 /// says less than half of that, and hardly any less than a quarter.
-const SHOWS_LOSS: f64 = 0.002_5;
-const SHOWS_MUCH_LOSS: f64 = 0.05;
+pub(super) const SHOWS_LOSS: f64 = 0.002_5;
 
 /// A probe that carries segments along has so many bytes at most: they are to cost little.
 const MAX_ALONG: usize = 700;
@@ -60,11 +36,6 @@ const MAX_SMALL: usize = (MAX_FRAME_LEN - FRAME_HEADER_LEN - TAG_LEN) / 2 - DATA
 /// it. One that got lost before would be sent again by SCTP after 3 s only.
 const MAX_UNFRAMED: usize = 16;
 
-/// What came longer ago is not told again along with data: of lanes, longer than the slowest path
-/// takes, so that no report overtakes what belongs to it; of paths.
-const TELL_TIME_LANE: Duration = Duration::from_secs(1);
-const TELL_TIME_PATH: Duration = Duration::from_millis(20);
-
 /// Bytes of a frame besides what it carries, as a rule: header, tag, acknowledgements of two lanes
 /// and reports about two paths.
 const USUAL_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN + 2 * (ACK_OVERHEAD + 8) + 2 * REPORT_LEN;
@@ -74,14 +45,6 @@ const USUAL_OVERHEAD: usize = FRAME_HEADER_LEN + TAG_LEN + 2 * (ACK_OVERHEAD + 8
 pub(super) const MAX_SEGMENT_LEN: usize =
     MAX_FRAME_LEN - FRAME_HEADER_LEN - DATA_OVERHEAD - TAG_LEN;
 const ACK_ROOM: usize = 3 * ACK_OVERHEAD + 2 * REPORT_LEN;
-
-/// Segments after which the peer is told what came, even if nothing is missing.
-const ACK_EVERY: u32 = 8;
-
-/// Least time between two acknowledgements, unless a frame is sent for nothing else: this part of a
-/// round trip, so that none is spent on waiting, and so much at most.
-const ACK_SPACING_PART: u32 = 4;
-const ACK_SPACING_MOST: Duration = Duration::from_millis(1);
 
 impl Multipath {
     /// Takes a datagram of the express session, as it comes from ICE and DTLS.
@@ -278,16 +241,16 @@ impl Multipath {
     }
 
     fn note_copy_as(&mut self, name: Name, copy: Copy, now: Instant) {
-        let probe_time = self.probe_time(name.lane, copy.path);
         let Some(entry) = unacked_mut(&mut self.lanes, name) else { return };
         entry.copy = Some((copy, now));
         entry.is_due = false;
-        let due = now + grown(probe_time, entry.tries);
+        let tries = entry.tries;
+        let due = now + self.probe_time(name.lane, copy.path, tries);
         self.probe_due = sooner(self.probe_due, due);
     }
 
     /// Builds a frame, seals it and sends it; returns its number.
-    fn send_frame(
+    pub(super) fn send_frame(
         &mut self,
         path_id: u16,
         names: &[Name],
@@ -333,50 +296,6 @@ impl Multipath {
         Some(number)
     }
 
-    /// From when on the peer may be told again what came.
-    fn next_ack(&self) -> Instant {
-        let round_trip = self.selected_path().and_then(|path| path.round_trip.smoothed());
-        let spacing = round_trip.map(|seconds| Duration::from_secs_f64(seconds) / ACK_SPACING_PART);
-        self.last_ack + spacing.unwrap_or(ACK_SPACING_MOST).min(ACK_SPACING_MOST)
-    }
-
-    /// Adds what came, of late or all of it, as far as there is room: first the lanes, for a report
-    /// means that what it covers and no lane acknowledges is lost.
-    fn add_acknowledgements(&mut self, frame: &mut Vec<u8>, is_all: bool, now: Instant) {
-        let room = MAX_FRAME_LEN - TAG_LEN;
-        let has_room = frame.len() + ACK_OVERHEAD <= room;
-        if !is_all && (now < self.next_ack() || !has_room) {
-            return;
-        }
-        let length = frame.len();
-        for (lane, state) in &self.lanes {
-            if state.heard.is_some_and(|at| is_all || now < at + TELL_TIME_LANE) {
-                let (next, bits) = state.receiver.ack();
-                Section::Ack { lane: *lane, next, bits: &bits }.encode(frame);
-            }
-        }
-        if frame.len() > room {
-            frame.truncate(length);
-            return;
-        }
-        // Those for which there is no room come first in the next frame.
-        let from = self.next_report;
-        let inbound = self.inbound.range(from..).chain(self.inbound.range(..from));
-        for (path, inbound) in inbound {
-            if !is_all && now >= inbound.highest_at + TELL_TIME_PATH {
-                continue;
-            }
-            if frame.len() + REPORT_LEN > room {
-                self.next_report = *path;
-                return;
-            }
-            Section::Report(inbound.report(*path, now)).encode(frame);
-        }
-        self.ack_due = None;
-        self.unacknowledged = 0;
-        self.last_ack = now;
-    }
-
     /// Sends a frame that the peer answers at once, with what is oldest if nothing else carries it.
     pub(super) fn probe(&mut self, path: u16, with_oldest: bool, now: Instant) {
         if self.bare.is_some() {
@@ -399,182 +318,6 @@ impl Multipath {
             }
         }
         self.send_frame(path, &carried, true, now);
-    }
-
-    /// Answers a frame that asks for it, on the path by which it came.
-    pub(super) fn answer(&mut self, pair: crate::link::transport::Pair, now: Instant) {
-        let same = self.path(pair).filter(|path| path.is_usable()).map(|path| path.id);
-        if let Some(path) = same.or(self.selected)
-            && self.is_framing
-        {
-            self.send_frame(path, &[], false, now);
-        }
-    }
-
-    /// Plans when the peer is told what came: soon if something `is_missing`.
-    pub(super) fn plan_ack(&mut self, is_missing: bool, now: Instant) {
-        let due = if is_missing || self.unacknowledged >= ACK_EVERY {
-            self.next_ack().max(now)
-        } else {
-            now + ACK_DELAY
-        };
-        self.ack_due = sooner(self.ack_due, due);
-    }
-
-    /// Tells the peer what came: by the selected path, and by all while that one is in doubt.
-    pub(super) fn acknowledge(&mut self, now: Instant) {
-        self.ack_due = None;
-        self.unacknowledged = 0;
-        if !self.is_framing {
-            return;
-        }
-        if let Some(path) = self.selected_path().filter(|path| path.state == PathState::Good) {
-            self.send_frame(path.id, &[], false, now);
-            return;
-        }
-        let all: Vec<_> =
-            self.paths.values().filter(|path| path.is_usable()).map(|path| path.id).collect();
-        for path in all {
-            self.send_frame(path, &[], false, now);
-        }
-    }
-
-    /// Plans to send a segment again: by another path than before if that one gave no answer.
-    pub(super) fn plan_repeat(&mut self, name: Name, is_unanswered: bool) {
-        let entry = unacked_mut(&mut self.lanes, name).filter(|entry| !entry.is_due);
-        let Some(entry) = entry else { return };
-        entry.is_due = true;
-        self.repeats.push_back((name, is_unanswered));
-    }
-
-    /// Plans to send all that is unacknowledged again; on one path's behalf, or all of it.
-    pub(super) fn plan_repeats_of(&mut self, path: Option<u16>) {
-        let names: Vec<_> = self
-            .lanes
-            .iter()
-            .flat_map(|(lane, state)| {
-                state.sender.iter().map(|(sequence, entry)| (*lane, sequence, entry.copy))
-            })
-            .filter(|(_, _, copy)| {
-                path.is_none() || copy.is_none_or(|(copy, _)| Some(copy.path) == path)
-            })
-            .map(|(lane, sequence, _)| Name { lane, sequence })
-            .collect();
-        for name in names {
-            self.plan_repeat(name, true);
-        }
-    }
-
-    /// Sends again what is planned: what is urgent at once, the rest in the pace of its path.
-    pub(super) fn send_repeats(&mut self, now: Instant) {
-        let mut later = VecDeque::new();
-        while let Some((name, is_unanswered)) = self.repeats.pop_front() {
-            let Some(entry) = unacked(&self.lanes, name) else { continue };
-            let (former, tries) = (entry.copy.map(|(copy, _)| copy.path), entry.tries);
-            let length = entry.segment.len();
-            let path = self.path_for_repeat(former.filter(|_| is_unanswered));
-            let Some(path) = path.and_then(|path| self.paths.get_mut(&path)) else {
-                later.push_back((name, is_unanswered));
-                continue;
-            };
-            if name.lane != EXPRESS {
-                if !path.window.is_open(now) {
-                    later.push_back((name, is_unanswered));
-                    continue;
-                }
-                path.window.handle_sent(length, &path.round_trip, now);
-            }
-            let is_long = path.round_trip.smoothed().is_some_and(|time| time >= LONG);
-            let (path, loss) = (path.id, path.loss_sent.ratio());
-            if former.is_some() {
-                self.counters.repaired += 1;
-                self.counters.bytes_duplicated += length as u64;
-            }
-            if let Some(entry) = unacked_mut(&mut self.lanes, name) {
-                entry.tries = (tries + 1).min(PROBE_TRIES);
-            }
-            self.send_data(path, &[name], now);
-            let much = match name.lane {
-                EXPRESS => SHOWS_LOSS,
-                lane if !lane.is_multiple_of(2) => SHOWS_MUCH_LOSS,
-                // What is large can wait; it needs the room.
-                _ => 1.0,
-            };
-            if tries > 0 || is_long || loss.is_some_and(|loss| loss >= much) {
-                let other = self.alternative(path).unwrap_or(path);
-                let spacing = if is_long { COPY_SPACING_LONG } else { COPY_SPACING };
-                self.plan_copy(now + spacing, name, other);
-                let late = match name.lane {
-                    EXPRESS if tries > 0 => MORE_LATE_COPIES,
-                    EXPRESS => LATE_COPIES,
-                    _ => &[],
-                };
-                late.iter().for_each(|spacing| self.plan_copy(now + *spacing, name, other));
-            }
-        }
-        self.repeats = later;
-    }
-
-    fn plan_copy(&mut self, at: Instant, name: Name, path: u16) {
-        let index = self.copies.partition_point(|(earlier, _, _)| *earlier <= at);
-        self.copies.insert(index, (at, name, path));
-    }
-
-    /// Sends the further copies whose time has come.
-    pub(super) fn send_copies(&mut self, now: Instant) {
-        while let Some((at, name, path)) = self.copies.front().copied()
-            && at <= now
-        {
-            self.copies.pop_front();
-            let Some(entry) = unacked(&self.lanes, name) else { continue };
-            self.counters.bytes_duplicated += entry.segment.len() as u64;
-            self.send_data(path, &[name], now);
-        }
-    }
-
-    /// Plans to send again what should have been acknowledged by now.
-    pub(super) fn probe_unacknowledged(&mut self, now: Instant) {
-        if self.probe_due.is_none_or(|due| due > now) {
-            return;
-        }
-        let (mut next, mut overdue) = (None, Vec::new());
-        for (lane, state) in &self.lanes {
-            for (sequence, entry) in state.sender.iter().filter(|(_, entry)| !entry.is_due) {
-                let Some((copy, at)) = entry.copy else { continue };
-                let time = grown(self.probe_time(*lane, copy.path), entry.tries);
-                if now < at + time {
-                    next = sooner(next, at + time);
-                } else if *lane != EXPRESS && self.will_judge(copy) {
-                    next = sooner(next, now + time);
-                } else {
-                    overdue.push(Name { lane: *lane, sequence });
-                }
-            }
-        }
-        self.probe_due = next;
-        for name in overdue {
-            self.plan_repeat(name, true);
-        }
-    }
-
-    /// Will reports tell what became of a copy? A path that confirms what was sent earlier keeps the
-    /// rest in a queue, which to send it again would only make longer.
-    fn will_judge(&self, copy: Copy) -> bool {
-        let path = self.paths.get(&copy.path).filter(|path| path.state.is_alive());
-        path.is_some_and(|path| !path.is_silent && path.confirmed() < copy.number)
-    }
-
-    fn probe_time(&self, lane: u8, path: u16) -> Duration {
-        const UNKNOWN: Duration = Duration::from_millis(250);
-        let margin = if lane == EXPRESS { PROBE_MARGIN_EXPRESS } else { PROBE_MARGIN };
-        self.paths.get(&path).map_or(UNKNOWN, normal_confirmation) + margin
-    }
-
-    /// The best path to send something again, another one than the one to be avoided if there is
-    /// any. The best one is not silent if any is not.
-    fn path_for_repeat(&self, avoided: Option<u16>) -> Option<u16> {
-        let ranked = select::ranked(&self.choosable(), self.settings.max_loss_ratio);
-        ranked.iter().find(|id| Some(**id) != avoided).or(ranked.first()).copied()
     }
 
     /// The best path besides one.
@@ -616,16 +359,4 @@ impl Multipath {
             })
             .collect()
     }
-}
-
-fn sooner(known: Option<Instant>, at: Instant) -> Option<Instant> {
-    Some(known.map_or(at, |known| known.min(at)))
-}
-
-fn grown(time: Duration, tries: u32) -> Duration {
-    let tries = tries.min(PROBE_TRIES).saturating_sub(PROBE_TRIES_EVEN);
-    if tries == 0 {
-        return time;
-    }
-    time.mul_f64(PROBE_GROWTH.powi(tries as i32))
 }
