@@ -9,20 +9,19 @@ messages are made and read as bytes, which costs little. Each carries its number
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import struct
 import sys
-import threading
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import rclpy
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "ros"))
+
 from load import LOADS, Load
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rover_link.msg import TopicStatistics
 from std_msgs.msg import UInt8MultiArray
+from worker import run
 
 # CDR, little endian: no dimensions, no offset, then the bytes with their length before them.
 ENCAPSULATION = bytes([0, 1, 0, 0])
@@ -138,29 +137,5 @@ class Worker:
         self._statistics[key] = {"topic": message.topic, "direction": message.direction, "stamp": stamp, **counters}
 
 
-def spin(executor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-
-
-def main() -> None:
-    _, rover, peer, rover_link = sys.argv
-    # Answers only go to standard output; what libraries print goes to the log.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    rclpy.init()
-    node = rclpy.create_node(f"load_of_{rover}")
-    worker = Worker(node, peer, rover_link)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    spinning = threading.Thread(target=spin, args=[executor])
-    spinning.start()
-    for line in sys.stdin:
-        print(json.dumps(getattr(worker, line.strip())()), file=answers, flush=True)
-    rclpy.try_shutdown()
-    spinning.join()
-
-
-main()
+_, rover, peer, rover_link = sys.argv
+run(f"load_of_{rover}", lambda node: Worker(node, peer, rover_link), lambda worker, line: getattr(worker, line.strip())())

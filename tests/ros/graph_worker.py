@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 import traceback
 
-import rclpy
 from messages import digest, message_class, plain, random_message
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rover_link.srv import SelectPath
+from worker import run
 
 
 def profile(reliability: str, durability: str, depth: int) -> QoSProfile:
@@ -193,28 +191,4 @@ def answer(worker: Worker, line: str) -> dict:
         return {"error": traceback.format_exc()}
 
 
-def spin(executor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-
-
-def main() -> None:
-    # Answers only go to standard output; what libraries print goes to the log.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    rclpy.init()
-    node = rclpy.create_node(f"test_{os.getpid()}")
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    spinning = threading.Thread(target=spin, args=[executor])
-    spinning.start()
-    worker = Worker(node)
-    for line in sys.stdin:
-        print(json.dumps(answer(worker, line)), file=answers, flush=True)
-    rclpy.try_shutdown()
-    spinning.join()
-
-
-main()
+run(f"test_{os.getpid()}", Worker, answer)
