@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for some events among many")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rover_link::config::{
-    Compression, Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
-};
+use rover_link::config::{Compression, PeerFilter, QueueLimits, Secrets};
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PeerState,
     PublisherId, RouteId, SignalingState,
@@ -23,6 +20,7 @@ use rover_link::net::{ApplicationEnd, Compressor, DriverHandle, Received, exchan
 use rover_link::signaling::server;
 use tokio::sync::oneshot;
 
+mod loopback;
 mod routes;
 
 /// Far beyond what anything here takes on a machine that has other things to do.
@@ -64,19 +62,7 @@ struct Rover {
 
 impl Rover {
     fn start(id: &str, url: &str, folder: &Path) -> Self {
-        let config = Config {
-            rover_id: id.to_owned(),
-            fleet: "default".to_owned(),
-            signaling_url: url.to_owned(),
-            identity_file: folder.join(format!("{id}.pem")),
-            peers: PeerFilter::All,
-            peer_fingerprints: BTreeMap::new(),
-            accept: Vec::new(),
-            topics: Vec::new(),
-            interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() },
-            handover: HandoverSettings::default(),
-            link_quality_publish_rate: 2.0,
-        };
+        let config = loopback::config(id, url, folder, PeerFilter::All);
         let secrets = Secrets { token: None, fleet_key: Some(b"a key of some length".to_vec()) };
         let (application, end) = exchange();
         let driver = start(&config, &secrets, end).unwrap();

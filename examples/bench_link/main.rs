@@ -9,6 +9,8 @@
 
 mod bare;
 mod ends;
+#[path = "../../tests/loopback/mod.rs"]
+mod loopback;
 mod memory;
 mod progress;
 #[path = "../../tests/routes/mod.rs"]

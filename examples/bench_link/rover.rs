@@ -1,14 +1,11 @@
 //! The ends of rover_link: drivers as the node has them, with this program in the place of ROS.
 
-use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use rover_link::config::{
-    Config, HandoverSettings, InterfaceFilter, PeerFilter, QueueLimits, Secrets,
-};
+use rover_link::config::{PeerFilter, QueueLimits, Secrets};
 use rover_link::link::{
     Command, Event, IncomingLimits, IncomingMessage, OutgoingMessage, OutgoingRoute, PublisherId,
     RouteId,
@@ -16,7 +13,7 @@ use rover_link::link::{
 use rover_link::net::{ApplicationEnd, DriverHandle, Received, exchange, start};
 
 use super::progress::{Reporter, measure, messages};
-use super::{End, Scene, routes};
+use super::{End, Scene, loopback, routes};
 
 /// Far beyond what connecting takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,19 +34,7 @@ pub(crate) struct Rover {
 
 impl Rover {
     pub(crate) fn start(id: &str, peers: PeerFilter, scene: &Scene) -> anyhow::Result<Self> {
-        let config = Config {
-            rover_id: id.to_owned(),
-            fleet: "default".to_owned(),
-            signaling_url: scene.url.clone(),
-            identity_file: scene.folder.join(format!("{id}.pem")),
-            peers,
-            peer_fingerprints: BTreeMap::new(),
-            accept: Vec::new(),
-            topics: Vec::new(),
-            interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() },
-            handover: HandoverSettings::default(),
-            link_quality_publish_rate: 2.0,
-        };
+        let config = loopback::config(id, &scene.url, &scene.folder, peers);
         let fleet_key = Some(b"the benchmark's key, no secret".to_vec());
         let (application, end) = exchange();
         let driver = start(&config, &Secrets { token: None, fleet_key }, end)?;
