@@ -68,15 +68,10 @@ class Network:
             for rover in ROVERS:
                 self._namespaces.ip(rover, f"link set {SIGNALING_DEVICE} {'up' if is_up else 'down'}")
 
-    def set_link(self, is_up: bool) -> None:
-        """Lets nothing pass by any radio, and tells nobody; or the contrary."""
+    def set_radios(self, **conditions: bool | float) -> None:
+        """Changes the link of every radio without telling anybody; the keys are those of a path in a scenario file."""
         for device in self.link.radios:
-            self.radios.set(device, up=is_up)
-
-    def set_rate(self, rate: float) -> None:
-        """Of every radio, B/s."""
-        for device in self.link.radios:
-            self.radios.set(device, rate=rate)
+            self.radios.set(device, **conditions)
 
     def offered(self) -> dict[str, int]:
         """Bytes that both kernels have given to each radio so far."""

@@ -34,13 +34,13 @@ def run(stage: Stage, network: Network, workload: Workload, policy: str, duratio
         way.check()
         time.sleep(workload.warm_up if policy == ROVER_LINK else min(DDS_WARM_UP, workload.warm_up))
         if workload.falls_to:
-            network.set_rate(workload.falls_to)
+            network.set_radios(rate=workload.falls_to)
             time.sleep(workload.settles)
         meter = Meter(network, way)
         if workload.outage:
-            network.set_link(False)
+            network.set_radios(up=False)
             time.sleep(workload.outage)
-            network.set_link(True)
+            network.set_radios(up=True)
         back = time.monotonic()
         time.sleep(workload.duration or duration)
         meter.stop()
@@ -48,7 +48,7 @@ def run(stage: Stage, network: Network, workload: Workload, policy: str, duratio
         way.check()
         samples = way.stop_ends()
         if workload.falls_to:
-            network.set_rate(workload.link.rate)
+            network.set_radios(rate=workload.link.rate)
     return [*_figures_of_streams(workload, policy, samples, meter, back), *meter.figures(workload, policy, samples)]
 
 

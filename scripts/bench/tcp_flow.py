@@ -5,7 +5,6 @@ receiver says "ready"; when it is interrupted, it writes down how many bytes had
 from __future__ import annotations
 
 import argparse
-import itertools
 import signal
 import socket
 import sys
@@ -48,7 +47,7 @@ def receive(address: str, rows: array) -> None:
 
 def send(address: str) -> None:
     with socket.create_connection((address, PORT), CONNECT_LIMIT) as connection:
-        for _ in itertools.count():
+        while True:
             connection.sendall(bytes(CHUNK))
 
 

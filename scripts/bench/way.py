@@ -68,12 +68,11 @@ class Way:
 
     def start_tcp(self) -> None:
         """Starts a TCP connection over the link, in the direction of the messages."""
-        flow, address = str(Path(__file__).with_name("tcp_flow.py")), self._network.address(ROVERS[1])
-        for role, rover, options in (("receiver", ROVERS[1], [f"--record={self.tcp_record}"]), ("sender", ROVERS[0], [])):
-            argv = [sys.executable, flow, address, *options]
-            self._ends["tcp", role] = self._start(f"tcp_{role}", argv, rover)
-            if options:
-                self._ends["tcp", role].next_line(READY_LIMIT)
+        flow = [sys.executable, str(Path(__file__).with_name("tcp_flow.py")), self._network.address(ROVERS[1])]
+        receiver = self._start("tcp_receiver", [*flow, f"--record={self.tcp_record}"], ROVERS[1])
+        self._ends["tcp", "receiver"] = receiver
+        receiver.next_line(READY_LIMIT)
+        self._ends["tcp", "sender"] = self._start("tcp_sender", flow, ROVERS[0])
 
     def await_first(self, stream: Stream, limit: float) -> bool:
         """Waits for the first message of a stream."""

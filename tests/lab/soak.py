@@ -2,8 +2,8 @@
 """Loads the link between two rovers with all kinds of topics for long, and checks that nothing grows and that all adds up.
 Run it by: make soak
 
-Two rovers, each in a network namespace, joined by an emulated Wi-Fi (5 ms, 0.5 % loss, 50 Mbit/s) and LTE (30 ms, 1 %,
-10 Mbit/s). Topics of every kind cross in both directions (tests/lab/load.py), some of them beyond what may cross, so that
+Two rovers, each in a network namespace, joined by an emulated Wi-Fi and LTE as in load-wifi and load-lte of tests/scenarios.
+Topics of every kind cross in both directions (tests/lab/load.py), some of them beyond what may cross, so that
 messages are dropped for each of the reasons that ~/topic_statistics names. Each minute prints a line. Fails if
 
   - a counter falls, or those of a topic do not add up at either rover: taken = messages + waiting + all dropped;
@@ -38,6 +38,7 @@ sys.path[1:1] = [str(ROOT / "tests/ros"), str(ROOT / "scripts")]
 
 try:
     import ledger
+    from bench.links import WIFI_AND_LTE
     from demo.namespaces import why_no_namespaces
     from demo.part import Part, PartError
     from demo.screen import aligned
@@ -46,12 +47,6 @@ try:
     from rovers import LAUNCH, Rover, wait_until
 except ImportError as error:
     sys.exit(f"{error}. Source the environment first: . ./env.sh, or run: make soak")
-
-# Devices, and what is between their ends: s, ratio, B/s.
-RADIOS = {
-    "wlan0": {"delay": 0.005, "jitter": 0.001, "loss": 0.005, "rate": 50e6 / 8},
-    "wwan0": {"delay": 0.030, "jitter": 0.005, "loss": 0.010, "rate": 10e6 / 8},
-}
 
 ANSWER_LIMIT = 20.0  # s for a program of the load to answer
 ALONE = 2.0  # s that one rover publishes before there is another
@@ -93,7 +88,7 @@ def main() -> int:
 def soak(seconds: float) -> Result:
     """Runs all of it."""
     with tempfile.TemporaryDirectory(prefix="rover_link_soak_") as folder:
-        lab = RoomyLab(Path(folder), list(RADIOS))
+        lab = RoomyLab(Path(folder), WIFI_AND_LTE.devices)
         try:
             result = Soak(lab, seconds).run()
         except BaseException:
@@ -180,7 +175,7 @@ class Soak:
         self._result = Result(seconds)
 
     def run(self) -> Result:
-        for device, conditions in RADIOS.items():
+        for device, conditions in WIFI_AND_LTE.radios.items():
             self._lab.radios.set(device, **conditions)
         try:
             begin = self._start()
