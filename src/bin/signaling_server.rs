@@ -5,11 +5,13 @@ use std::io::{Write, stdout};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
 use log::{error, info, warn};
-use rover_link::config::own_arguments;
+use rover_link::config::{IceServerUri, IceService, own_arguments};
+use rover_link::signaling::ice_offer::{DEFAULT_LIFETIME, IceOffer};
 use rover_link::signaling::server::{self, DEFAULT_BIND, ServerError, ServerOptions};
 use rover_link::signaling::token::Token;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -37,20 +39,39 @@ struct Arguments {
     /// File that holds the bearer token; empty, as launch files pass it, means none
     #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
     token_file: OsString,
+
+    /// TURN server that members are told of, as turn:HOST:PORT?transport=udp (or tcp); may be given
+    /// several times. It has to know the secret of --turn-secret-file. An empty one counts as not given
+    #[arg(long = "turn-url", value_name = "URL")]
+    turn_urls: Vec<String>,
+
+    /// File that holds the secret shared with the TURN servers (coturn: use-auth-secret,
+    /// static-auth-secret), by which members get credentials that run out; empty means none
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    turn_secret_file: OsString,
+
+    /// How long such a credential is good, s; a new one comes after half of it
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = DEFAULT_LIFETIME.as_secs(),
+        value_parser = clap::value_parser!(u64).range(60..=31_536_000)
+    )]
+    turn_lifetime: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let arguments = Arguments::parse_from(own_arguments(std::env::args_os()));
-    let token = match token(&arguments.token_file) {
-        Ok(token) => token,
+    let options = match options(&arguments) {
+        Ok(options) => options,
         Err(error) => {
             error!("{error:#}");
             return ExitCode::from(EXIT_CONFIGURATION);
         }
     };
-    match serve(arguments.bind, ServerOptions { token, ..ServerOptions::default() }).await {
+    match serve(arguments.bind, options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -61,6 +82,34 @@ async fn main() -> ExitCode {
             }
         }
     }
+}
+
+fn options(arguments: &Arguments) -> anyhow::Result<ServerOptions> {
+    let (token, ice_offer) = (token(&arguments.token_file)?, ice_offer(arguments)?);
+    Ok(ServerOptions { token, ice_offer, ..ServerOptions::default() })
+}
+
+fn ice_offer(arguments: &Arguments) -> anyhow::Result<Option<IceOffer>> {
+    let file = Path::new(&arguments.turn_secret_file);
+    let mut urls = Vec::new();
+    for url in arguments.turn_urls.iter().filter(|url| !url.is_empty()) {
+        let uri = IceServerUri::parse(url).context("--turn-url")?;
+        anyhow::ensure!(uri.service != IceService::Stun, "--turn-url: `{url}` is no TURN server");
+        urls.push(uri.to_string());
+    }
+    match (urls.is_empty(), file.as_os_str().is_empty()) {
+        (true, true) => return Ok(None),
+        (false, false) => {}
+        (true, false) => anyhow::bail!("--turn-secret-file is of no use without --turn-url"),
+        (false, true) => anyhow::bail!("--turn-url needs --turn-secret-file"),
+    }
+    let secret = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the file of the TURN secret {}", file.display()))?;
+    anyhow::ensure!(!secret.trim().is_empty(), "{} holds no TURN secret", file.display());
+    let lifetime = Duration::from_secs(arguments.turn_lifetime);
+    let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).context("the system's clock")?;
+    let moment = (Instant::now(), unix_time.as_secs());
+    Ok(Some(IceOffer::new(urls, secret.trim().as_bytes(), lifetime, moment)))
 }
 
 fn token(file: &OsStr) -> anyhow::Result<Option<Token>> {

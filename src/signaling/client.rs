@@ -5,17 +5,18 @@
 //! no connection is dropped, as it would be stale by the time of the next welcome. After each
 //! [`ClientEvent::Welcome`] the sessions that are not up yet have to be negotiated anew.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
 use log::{debug, info, warn};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use uuid::Uuid;
 
-use super::backoff::{Backoff, MAX_DELAY, jittered};
+use super::backoff::{Backoff, jittered};
 use super::bucket::Bucket;
 use super::endpoint::{Endpoint, WebSocket};
 use super::id::{Id, IdError};
@@ -30,9 +31,13 @@ use super::token::TokenError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time without a sign of life after which the server is given up. Four of its pings.
 const DEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for an answer where there is reason to doubt that the server still hears us.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// After an attempt that lasted this long, which is longer than connecting may take, delays start
 /// from the shortest again: the connection was good, not one that breaks each time.
 const GOOD_DURATION: Duration = Duration::from_secs(10);
+/// Time to the next attempt after the server has refused: a person has to put that right.
+const REFUSED_DELAY: Duration = Duration::from_secs(10);
 /// Signals sent at once before they are spread over time. Half of what the server admits, so that
 /// signals that the network has pushed together still pass.
 const SEND_BURST: f64 = MEMBER_RATE as f64 / 2.0;
@@ -92,6 +97,8 @@ pub enum ClientEvent {
         /// STUN and TURN servers that the operator of the signaling server offers.
         ice_servers: Vec<IceServer>,
     },
+    /// What the welcome said of STUN and TURN servers no longer holds: this does.
+    IceServers(Vec<IceServer>),
     /// Another member came, or came back as another instance.
     PeerJoined(Peer),
     /// Another member went.
@@ -139,6 +146,7 @@ pub enum Refusal {
 #[derive(Debug)]
 pub struct ClientHandle {
     signals: mpsc::Sender<(Id, Body)>,
+    doubt: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -154,6 +162,12 @@ impl ClientHandle {
             }
             Err(error) => warn!("signal dropped: {error}"),
         }
+    }
+
+    /// The network has changed, or the machine was suspended. A connection is given up if the server
+    /// does not answer soon; where there is none, the next attempt follows at once.
+    pub fn check(&self) {
+        self.doubt.notify_one();
     }
 }
 
@@ -183,9 +197,11 @@ pub fn spawn(
     };
     let (signal_sender, signals) = mpsc::channel(QUEUE_SIGNALS);
     let (events, event_receiver) = mpsc::channel(QUEUE_EVENTS);
-    let client = Client { server, hello, signals, events, status: Status::Starting };
+    let doubt = Arc::new(Notify::new());
+    let status = Status::Starting;
+    let client = Client { server, hello, signals, doubt: Arc::clone(&doubt), events, status };
     let task = tokio::spawn(client.run()).abort_handle();
-    Ok((ClientHandle { signals: signal_sender, task }, event_receiver))
+    Ok((ClientHandle { signals: signal_sender, doubt, task }, event_receiver))
 }
 
 /// What was reported last.
@@ -223,6 +239,7 @@ struct Client {
     server: Endpoint,
     hello: Hello,
     signals: mpsc::Receiver<(Id, Body)>,
+    doubt: Arc<Notify>,
     events: mpsc::Sender<ClientEvent>,
     status: Status,
 }
@@ -248,7 +265,7 @@ impl Client {
                 }
                 End::Refused(refusal, text) => {
                     let event = ClientEvent::Refused { refusal, text };
-                    (Status::Refused(refusal), event, jittered(MAX_DELAY, fastrand::f64()))
+                    (Status::Refused(refusal), event, jittered(REFUSED_DELAY, fastrand::f64()))
                 }
                 End::Unwanted => return,
             };
@@ -258,7 +275,10 @@ impl Client {
                     return;
                 }
             }
-            sleep(delay).await;
+            if timeout(delay, self.doubt.notified()).await.is_ok() {
+                backoff = Backoff::new();
+                sleep(backoff.delay(fastrand::f64())).await;
+            }
         }
     }
 
@@ -268,12 +288,20 @@ impl Client {
             return end;
         }
         let mut pace = Bucket::new(f64::from(MEMBER_RATE), SEND_BURST, Instant::now());
+        let mut patience = DEAD_TIMEOUT;
         loop {
             let progress = tokio::select! {
-                frame = timeout(DEAD_TIMEOUT, socket.next()) => match frame {
-                    Ok(frame) => self.handle_frame(frame).await,
+                frame = timeout(patience, socket.next()) => match frame {
+                    Ok(frame) => {
+                        patience = DEAD_TIMEOUT;
+                        self.handle_frame(frame).await
+                    }
                     Err(_) => Err(End::Lost(String::from("the server has fallen silent"))),
                 },
+                () = self.doubt.notified() => {
+                    patience = CHECK_TIMEOUT;
+                    write(&mut socket, Message::Ping(Bytes::new())).await
+                }
                 Some((to, body)) = self.signals.recv(), if self.status == Status::Member => {
                     while let Err(wait) = pace.take(Instant::now()) {
                         sleep(wait).await;
@@ -320,6 +348,7 @@ impl Client {
                 self.drop_stale_signals();
                 ClientEvent::Welcome { peers, ice_servers }
             }
+            ServerMessage::IceServers { ice_servers } => ClientEvent::IceServers(ice_servers),
             ServerMessage::PeerJoined(peer) => ClientEvent::PeerJoined(peer),
             ServerMessage::PeerLeft { rover_id } => ClientEvent::PeerLeft { rover_id },
             ServerMessage::Signal { from, instance, body } => match serde_json::from_value(body) {
@@ -359,7 +388,11 @@ async fn send(socket: &mut WebSocket, message: &ClientMessage) -> Result<(), End
             return Ok(());
         }
     };
-    match timeout(DEAD_TIMEOUT, socket.send(Message::text(text))).await {
+    write(socket, Message::text(text)).await
+}
+
+async fn write(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match timeout(DEAD_TIMEOUT, socket.send(message)).await {
         Ok(sent) => Ok(sent?),
         Err(_) => Err(End::Lost(String::from("the server takes no more data"))),
     }

@@ -66,6 +66,11 @@ pub enum ServerMessage<B = Body> {
         #[serde(default)]
         ice_servers: Vec<IceServer>,
     },
+    /// The servers of the welcome again, with other credentials: the former ones run out.
+    IceServers {
+        /// STUN and TURN servers that the member may use.
+        ice_servers: Vec<IceServer>,
+    },
     /// Another member came.
     PeerJoined(Peer),
     /// Another member went.

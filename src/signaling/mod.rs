@@ -5,6 +5,7 @@
 //!
 //! - [`message`]: what is said, as types.
 //! - [`registry`]: who is there, as a state machine without sockets and without a clock.
+//! - [`ice_offer`]: the TURN servers that members are told of.
 //! - `server`: the loop that moves bytes and time for the registry, and `connection`, one member's socket.
 //! - `client`: a rover's end, which reconnects by itself.
 //!
@@ -19,6 +20,7 @@ pub mod client;
 mod connection;
 #[cfg(feature = "net")]
 mod endpoint;
+pub mod ice_offer;
 pub mod id;
 pub mod message;
 pub mod registry;

@@ -17,8 +17,9 @@ use log::{debug, info};
 use serde_json::value::RawValue;
 
 use super::bucket::Bucket;
+use super::ice_offer::IceOffer;
 use super::id::Id;
-use super::message::{ClientMessage, ErrorCode, Hello, Peer, ServerMessage};
+use super::message::{ClientMessage, ErrorCode, Hello, IceServer, Peer, ServerMessage};
 
 /// Messages that a member may send, per second in the long run and in one burst. A rover with six candidates needs
 /// eight for each peer that it meets.
@@ -58,6 +59,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Registry {
     hello_timeout: Duration,
+    ice_offer: Option<IceOffer>,
     connections: BTreeMap<ConnectionId, State>,
     fleets: BTreeMap<Id, BTreeMap<Id, ConnectionId>>,
     /// When to act on which connection; only those that wait have an entry.
@@ -80,6 +82,8 @@ struct Member {
     hello: Hello,
     bucket: Bucket,
     challenger: Option<Challenger>,
+    /// When it gets new credentials.
+    renewal: Option<Instant>,
 }
 
 /// A connection that takes a member's place when that stays silent.
@@ -91,10 +95,12 @@ struct Challenger {
 }
 
 impl Registry {
-    /// An empty registry; a connection that says no hello within `hello_timeout` is closed.
-    pub fn new(hello_timeout: Duration) -> Self {
+    /// An empty registry; a connection that says no hello within `hello_timeout` is closed. Members are
+    /// told of the TURN servers.
+    pub fn new(hello_timeout: Duration, ice_offer: Option<IceOffer>) -> Self {
         Self {
             hello_timeout,
+            ice_offer,
             connections: BTreeMap::new(),
             fleets: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -169,7 +175,8 @@ impl Registry {
                     self.refuse(connection, ErrorCode::BadMessage, "no hello in time", now);
                 }
                 Some(&State::Challenging { holder }) => self.close(holder, None, now),
-                Some(State::Member(_)) | None => {}
+                Some(State::Member(_)) => self.renew(connection, now),
+                None => {}
             }
         }
     }
@@ -240,6 +247,9 @@ impl Registry {
     fn take_over(&mut self, old: ConnectionId, new: ConnectionId, hello: Hello, now: Instant) {
         debug!("{}: reconnected fleet={}", hello.rover_id, hello.fleet);
         let replaced = self.connections.remove(&old);
+        if let Some(State::Member(member)) = &replaced {
+            self.forget_renewal(old, member.renewal);
+        }
         self.outputs.push_back(Output::Close { connection: old, code: None });
         self.welcome(new, hello, now);
         if let Some(State::Member(member)) = replaced
@@ -260,15 +270,37 @@ impl Registry {
 
     fn welcome(&mut self, connection: ConnectionId, hello: Hello, now: Instant) {
         let peers = self.others(&hello).iter().filter_map(|&other| self.peer(other)).collect();
-        let welcome = ServerMessage::Welcome { peers, ice_servers: Vec::new() };
+        let ice_servers = self.ice_servers(&hello.rover_id, now);
+        let welcome = ServerMessage::Welcome { peers, ice_servers };
         self.send(vec![connection], welcome);
 
         let fleet = self.fleets.entry(hello.fleet.clone()).or_default();
         fleet.insert(hello.rover_id.clone(), connection);
         let rate = f64::from(MEMBER_RATE);
         let bucket = Bucket::new(rate, rate, now);
-        let member = Box::new(Member { hello, bucket, challenger: None });
+        let renewal = self.plan_renewal(connection, now);
+        let member = Box::new(Member { hello, bucket, challenger: None, renewal });
         self.connections.insert(connection, State::Member(member));
+    }
+
+    fn ice_servers(&self, rover_id: &Id, now: Instant) -> Vec<IceServer> {
+        self.ice_offer.iter().map(|offer| offer.for_member(rover_id, now)).collect()
+    }
+
+    fn plan_renewal(&mut self, connection: ConnectionId, now: Instant) -> Option<Instant> {
+        let at = now + self.ice_offer.as_ref()?.renewal();
+        self.deadlines.insert((at, connection));
+        Some(at)
+    }
+
+    /// Gives a member credentials in place of those that will run out.
+    fn renew(&mut self, connection: ConnectionId, now: Instant) {
+        let renewal = self.plan_renewal(connection, now);
+        let Some(State::Member(member)) = self.connections.get_mut(&connection) else { return };
+        member.renewal = renewal;
+        let rover_id = member.hello.rover_id.clone();
+        let ice_servers = self.ice_servers(&rover_id, now);
+        self.send(vec![connection], ServerMessage::IceServers { ice_servers });
     }
 
     fn handle_signal(
@@ -333,7 +365,8 @@ impl Registry {
                 }
             }
             Some(State::Member(member)) => {
-                let Member { hello, challenger, .. } = *member;
+                let Member { hello, challenger, renewal, .. } = *member;
+                self.forget_renewal(connection, renewal);
                 info!("{}: left fleet={} instance={}", hello.rover_id, hello.fleet, hello.instance);
                 self.leave(&hello);
                 if let Some(Challenger { connection, hello, until }) = challenger {
@@ -341,6 +374,12 @@ impl Registry {
                     self.admit(connection, hello, now);
                 }
             }
+        }
+    }
+
+    fn forget_renewal(&mut self, connection: ConnectionId, renewal: Option<Instant>) {
+        if let Some(at) = renewal {
+            self.deadlines.remove(&(at, connection));
         }
     }
 

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::connection::{self, Incoming, Outbox, Outgoing};
+use super::ice_offer::IceOffer;
 use super::message::{ErrorCode, ServerMessage};
 use super::registry::{ConnectionId, HELLO_TIMEOUT, Output, Registry};
 use super::token::Token;
@@ -46,6 +47,8 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct ServerOptions {
     /// What a client must present; with `None` everybody is welcome.
     pub token: Option<Token>,
+    /// TURN servers that members are told of.
+    pub ice_offer: Option<IceOffer>,
     /// Time for the HTTP request, and again for the hello.
     pub hello_timeout: Duration,
     /// Time between WebSocket pings. Below the 30 s after which the strictest NATs forget a
@@ -65,6 +68,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             token: None,
+            ice_offer: None,
             hello_timeout: HELLO_TIMEOUT,
             ping_interval: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(15),
@@ -117,7 +121,7 @@ pub async fn run(
 ) {
     let (events, mut arriving) = mpsc::channel(QUEUE_EVENTS);
     let mut server = Server {
-        registry: Registry::new(options.hello_timeout),
+        registry: Registry::new(options.hello_timeout, options.ice_offer.clone()),
         options: Arc::new(options),
         events,
         tasks: JoinSet::new(),

@@ -1,5 +1,6 @@
 //! The client against the real server: meeting, refusals, and coming back by itself.
 
+use futures::SinkExt;
 use rover_link::signaling::client::{
     ClientError, ClientEvent, ClientHandle, ClientOptions, Refusal, spawn,
 };
@@ -7,9 +8,12 @@ use rover_link::signaling::message::{Body, CAPABILITY_ROVER_LINK, ErrorCode};
 use rover_link::signaling::server::ServerOptions;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use uuid::Uuid;
 
-use crate::stage::{TestServer, patiently};
+use crate::stage::{PROTOCOL, TestServer, patiently};
 
 fn options(url: &str, rover_id: &str) -> ClientOptions {
     ClientOptions {
@@ -24,13 +28,15 @@ fn options(url: &str, rover_id: &str) -> ClientOptions {
 
 struct Client {
     handle: ClientHandle,
+    instance: Uuid,
     events: Receiver<ClientEvent>,
 }
 
 impl Client {
     fn start(options: ClientOptions) -> Self {
+        let instance = options.instance;
         let (handle, events) = spawn(options).expect("options that can work");
-        Self { handle, events }
+        Self { handle, instance, events }
     }
 
     async fn next(&mut self) -> ClientEvent {
@@ -171,6 +177,67 @@ async fn a_server_that_is_not_there_yet_is_reported_once_and_found_later() {
     assert!(matches!(a.next().await, ClientEvent::Disconnected { .. }));
     let _server = TestServer::start_at(address, ServerOptions::default()).await;
     assert_eq!(a.welcome().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_connection_in_doubt_is_given_up_long_before_one_that_is_merely_silent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("ws://{}", listener.local_addr().expect("the address"));
+    // It welcomes whoever comes, and never says anything again.
+    let _server = tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            #[expect(clippy::result_large_err, reason = "the library wants it so")]
+            let agree = |_: &Request, mut response: Response| {
+                let protocol = PROTOCOL.1.parse().expect("a header");
+                response.headers_mut().insert(PROTOCOL.0, protocol);
+                Ok(response)
+            };
+            let mut socket = accept_hdr_async(stream, agree).await.expect("an upgrade");
+            let welcome = r#"{"type":"welcome","peers":[],"ice_servers":[]}"#;
+            socket.send(Message::text(welcome)).await.expect("a connection");
+            silent.push(socket);
+        }
+    });
+    let mut doubted = Client::start(options(&url, "rover_a"));
+    let mut trusted = Client::start(options(&url, "rover_b"));
+    for client in [&mut doubted, &mut trusted] {
+        assert_eq!(client.welcome().await, [""; 0]);
+    }
+    doubted.handle.check();
+    assert!(matches!(doubted.next().await, ClientEvent::Disconnected { .. }));
+    assert!(trusted.events.try_recv().is_err(), "it still waits");
+}
+
+#[tokio::test]
+async fn a_connection_in_doubt_goes_on_if_the_server_answers() {
+    let server = TestServer::start(ServerOptions::default()).await;
+    let mut a = Client::start(options(&server.url(), "rover_a"));
+    a.welcome().await;
+    a.handle.check();
+    a.handle.send("rover_a", offer("to itself"));
+    assert_eq!(a.next().await, {
+        let body = offer("to itself");
+        let from = "rover_a".parse().expect("an id");
+        ClientEvent::Signal { from, instance: a.instance, body }
+    });
+}
+
+#[tokio::test]
+async fn a_change_of_the_network_ends_the_pause_between_attempts() {
+    let token = Some("s3cret".parse().expect("a token"));
+    let server = TestServer::start(ServerOptions { token, ..ServerOptions::default() }).await;
+    let (address, url) = (server.address, server.url());
+    // After a refusal the pauses are long.
+    let mut told = Client::start(options(&url, "rover_a"));
+    let mut left = Client::start(options(&url, "rover_b"));
+    for client in [&mut told, &mut left] {
+        assert!(matches!(client.next().await, ClientEvent::Refused { .. }));
+    }
+    server.stop().await;
+    let _server = TestServer::start_at(address, ServerOptions::default()).await;
+    told.handle.check();
+    assert_eq!(told.welcome().await, [""; 0], "the other one still pauses");
 }
 
 #[tokio::test]

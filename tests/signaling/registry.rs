@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rover_link::signaling::ice_offer::IceOffer;
 use rover_link::signaling::message::{ErrorCode, ServerMessage};
 use rover_link::signaling::registry::{
     CHALLENGE_TIMEOUT, ConnectionId, HELLO_TIMEOUT, MEMBER_RATE, Output, Registry,
@@ -19,7 +20,12 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self { registry: Registry::new(HELLO_TIMEOUT), now: Instant::now(), connections: 0 }
+        Self::with(None)
+    }
+
+    fn with(ice_offer: Option<IceOffer>) -> Self {
+        let registry = Registry::new(HELLO_TIMEOUT, ice_offer);
+        Self { registry, now: Instant::now(), connections: 0 }
     }
 
     fn open(&mut self) -> ConnectionId {
@@ -70,6 +76,9 @@ fn lines(output: Output) -> Vec<String> {
                 ServerMessage::Welcome { peers, .. } => {
                     let ids: Vec<_> = peers.iter().map(|peer| peer.rover_id.as_str()).collect();
                     format!("welcome [{}]", ids.join(" "))
+                }
+                ServerMessage::IceServers { ice_servers } => {
+                    format!("ice_servers {}", ice_servers[0].username)
                 }
                 ServerMessage::PeerJoined(peer) => format!("joined {}", peer.rover_id),
                 ServerMessage::PeerLeft { rover_id } => format!("left {rover_id}"),
@@ -134,6 +143,30 @@ fn a_connection_that_says_nothing_is_closed_when_its_time_is_over() {
     stage.wait(Duration::from_millis(1));
     assert_eq!(stage.outputs(), ["1 error bad_message", "1 close bad_message"]);
     assert_eq!(stage.registry.poll_timeout(), None);
+}
+
+#[test]
+fn members_get_new_credentials_for_turn_before_the_former_ones_run_out() {
+    const LIFETIME: Duration = Duration::from_secs(600);
+    let (urls, moment) = (vec!["turn:192.0.2.1".to_owned()], (Instant::now(), 1_000_000));
+    let mut stage = Stage::with(Some(IceOffer::new(urls, b"secret", LIFETIME, moment)));
+    stage.now = moment.0;
+    let a = stage.come("rover_a", 1);
+    let Some(Output::Send { message: ServerMessage::Welcome { ice_servers, .. }, .. }) =
+        stage.registry.poll_output()
+    else {
+        panic!("no welcome")
+    };
+    assert_eq!(ice_servers[0].username, "1000600:rover_a");
+    stage.wait(LIFETIME / 2);
+    assert_eq!(stage.outputs(), ["1 ice_servers 1000900:rover_a"]);
+    // A connection in place of this one has got its own with the welcome.
+    stage.come("rover_a", 1);
+    assert_eq!(stage.outputs(), ["1 close replaced", "2 welcome []"]);
+    stage.wait(LIFETIME / 2);
+    assert_eq!(stage.outputs(), ["2 ice_servers 1001200:rover_a"]);
+    stage.registry.handle_close(ConnectionId(2), stage.now);
+    assert_eq!(stage.registry.poll_timeout(), None, "{a:?}");
 }
 
 #[test]
