@@ -120,7 +120,7 @@ fn the_demo_rovers_are_peers_and_share_their_topics() {
     let [a, b] = ["a", "b"]
         .map(|rover| read(&format!("config/demo_rover_{rover}.yaml")).expect("nothing wrong"));
     assert!(a.peers.admits(&b.rover_id) && b.peers.admits(&a.rover_id));
-    assert!(a.interfaces.allows("lo") && b.interfaces.allows("lo"));
+    assert!(a.interfaces.filter.allows("lo") && b.interfaces.filter.allows("lo"));
     let sent: Vec<&str> = a
         .topics
         .iter()
@@ -153,6 +153,9 @@ fn what_is_left_out_has_its_default() {
     assert!(config.topics.is_empty() && config.peer_fingerprints.is_empty());
     assert_eq!(config.link_quality_publish_rate, 2.0);
     assert_eq!(config.handover, HandoverSettings::default());
+    let interfaces = &config.interfaces;
+    assert!(interfaces.kinds.is_empty() && interfaces.preference.is_empty());
+    assert_eq!(interfaces.metered, [InterfaceKind::Cellular, InterfaceKind::Satellite]);
 }
 
 #[test]
@@ -193,6 +196,11 @@ fn a_full_file_is_read_as_it_is_written() {
         ("topics.odom.queue_messages", Value::Integer(7)),
         ("topics.odom.queue_bytes", Value::Integer(9000)),
         ("topics.odom.qos.depth", Value::Integer(3)),
+        ("interfaces.kind_ids", texts(&["cellular", "vpn"])),
+        ("interfaces.kinds.cellular", texts(&["usb*", "eth1"])),
+        ("interfaces.kinds.vpn", Value::Unset),
+        ("interfaces.preference", texts(&["ethernet", "cellular"])),
+        ("interfaces.metered", texts(&["satellite"])),
         ("handover.duplicate", text("always")),
         ("handover.suspect_silence", Value::Double(0.05)),
         ("handover.dead_silence", Value::Integer(1)),
@@ -222,6 +230,11 @@ fn a_full_file_is_read_as_it_is_written() {
             min_dwell: Duration::from_secs(5),
         }
     );
+    let interfaces = &config.interfaces;
+    assert_eq!(interfaces.kind_of("usb0"), Some(InterfaceKind::Cellular));
+    assert_eq!(interfaces.kinds[1], (InterfaceKind::Vpn, Vec::new()));
+    assert_eq!(interfaces.preference, [InterfaceKind::Ethernet, InterfaceKind::Cellular]);
+    assert_eq!(interfaces.metered, [InterfaceKind::Satellite]);
     let topic = &config.topics[0];
     assert_eq!(topic.direction, Direction::Both);
     assert_eq!(topic.remote_name.as_deref(), Some("/fleet/rover/odom"));

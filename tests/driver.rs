@@ -63,7 +63,8 @@ struct Rover {
 impl Rover {
     fn start(id: &str, url: &str, folder: &Path) -> Self {
         let config = loopback::config(id, url, folder, PeerFilter::All);
-        let secrets = Secrets { token: None, fleet_key: Some(b"a key of some length".to_vec()) };
+        let secrets =
+            Secrets { fleet_key: Some(b"a key of some length".to_vec()), ..Secrets::default() };
         let (application, end) = exchange();
         let driver = start(&config, &secrets, end).unwrap();
         Self { driver, application }

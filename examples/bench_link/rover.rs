@@ -37,7 +37,7 @@ impl Rover {
         let config = loopback::config(id, &scene.url, &scene.folder, peers);
         let fleet_key = Some(b"the benchmark's key, no secret".to_vec());
         let (application, end) = exchange();
-        let driver = start(&config, &Secrets { token: None, fleet_key }, end)?;
+        let driver = start(&config, &Secrets { fleet_key, ..Secrets::default() }, end)?;
         Ok(Self { driver, application })
     }
 

@@ -109,13 +109,14 @@ mod tests {
             identity_file: "identity.pem".into(),
             peers: PeerFilter::Only(vec!["rover_b".to_owned(), "rover_c".to_owned()]),
             peer_fingerprints: Default::default(),
+            ice_servers: Vec::new(),
             accept: vec![NameGlob::parse("/{peer}/**").expect("a pattern")],
             topics: vec![
                 topic("cmd_vel", Direction::Receive, "rover_b"),
                 topic("chat", Direction::Both, "rover_c"),
                 topic("odom", Direction::Send, "rover_b"),
             ],
-            interfaces: InterfaceFilter { allow: Vec::new(), deny: Vec::new() },
+            interfaces: InterfaceFilter { allow: Vec::new(), deny: Vec::new() }.into(),
             handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,
         };

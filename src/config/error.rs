@@ -98,6 +98,24 @@ pub enum Fault {
         /// The id.
         id: String,
     },
+    /// `interfaces.kind_ids` names a kind for which no names are given.
+    #[error(
+        "is missing, though `{id}` is in interfaces.kind_ids; list the names of its interfaces, or \
+         take the id out"
+    )]
+    MissingKind {
+        /// The id.
+        id: String,
+    },
+    /// Names are given for a kind that `interfaces.kind_ids` does not name.
+    #[error(
+        "counts for nothing, for `{id}` is not in interfaces.kind_ids; add the id there, or remove \
+         the list"
+    )]
+    UnlistedKind {
+        /// The id.
+        id: String,
+    },
     /// A list holds the same entry twice.
     #[error("holds `{entry}` twice; remove one of them")]
     Duplicate {

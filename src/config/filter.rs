@@ -84,7 +84,7 @@ pub(super) fn interface_glob(text: &str) -> Result<String, NameError> {
     if is_glob { Ok(text.to_owned()) } else { Err(NameError::Interface(quoted(text))) }
 }
 
-fn matches_interface(glob: &str, name: &str) -> bool {
+pub(super) fn matches_interface(glob: &str, name: &str) -> bool {
     let mut tokens = Vec::new();
     tokenize(glob, &mut tokens);
     is_match(&tokens, name)

@@ -12,11 +12,14 @@ mod admission;
 mod error;
 mod filter;
 mod handover;
+mod ice_server;
 mod interface;
+mod interfaces;
 mod names;
 mod nearest;
 mod overrides;
 mod parse;
+mod parse_interfaces;
 mod parse_topics;
 mod qos;
 mod reader;
@@ -29,7 +32,9 @@ pub use admission::{Admission, Admitted};
 pub use error::{ConfigError, Fault, Problem};
 pub use filter::{InterfaceFilter, NameGlob, PeerFilter};
 pub use handover::{Duplicate, HandoverSettings};
+pub use ice_server::{IceServerUri, IceService};
 pub use interface::InterfaceKind;
+pub use interfaces::InterfaceSettings;
 pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_name};
 pub use overrides::{Overrides, own_arguments};
 pub use parse::known_parameters;
@@ -60,12 +65,14 @@ pub struct Config {
     pub peers: PeerFilter,
     /// DTLS fingerprints that pin a peer's identity, by rover id: `sha-256 AB:CD:…`.
     pub peer_fingerprints: BTreeMap<String, String>,
+    /// STUN and TURN servers, in the order of preference; signaling may offer more.
+    pub ice_servers: Vec<IceServerUri>,
     /// Names that peers may publish here besides the topics below.
     pub accept: Vec<NameGlob>,
     /// The bridged topics, in the order of `topic_ids`.
     pub topics: Vec<Topic>,
-    /// Which network interfaces carry the link.
-    pub interfaces: InterfaceFilter,
+    /// Which network interfaces carry the link, and what is known of them.
+    pub interfaces: InterfaceSettings,
     /// When a path is given up, and what is sent twice.
     pub handover: HandoverSettings,
     /// How often link quality is published, Hz.

@@ -52,6 +52,12 @@ pub enum NameError {
     /// Not an address of a WebSocket server.
     #[error("`{0}` is no WebSocket address; write `ws://HOST:PORT` or `wss://HOST:PORT`")]
     Url(String),
+    /// Not a STUN or TURN server.
+    #[error(
+        "`{0}` is no STUN or TURN server; write `stun:HOST:PORT` or \
+         `turn:HOST:PORT?transport=udp` (or `tcp`); TLS is not used, for all is encrypted end to end"
+    )]
+    IceServer(String),
 }
 
 /// Longest id of a rover or fleet, bytes: it becomes one part of topic names, which have

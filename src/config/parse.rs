@@ -1,5 +1,5 @@
 //! From parameters to [`Config`]: each key, its default and its range, written once; those of topics
-//! in `parse_topics`.
+//! in `parse_topics`, those of network interfaces in `parse_interfaces`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::Config;
 use super::error::{ConfigError, Fault};
-use super::filter::{InterfaceFilter, NameGlob, PeerFilter, interface_glob};
+use super::filter::{NameGlob, PeerFilter};
 use super::handover::{Duplicate, HandoverSettings};
+use super::ice_server::IceServerUri;
 use super::names;
+use super::parse_interfaces::interfaces;
 use super::parse_topics::topics;
 use super::reader::Reader;
 use super::sources::Sources;
@@ -24,13 +26,6 @@ const DEFAULT_SIGNALING_URL: &str = "ws://127.0.0.1:3001";
 /// A peer may publish what lies under its own id: two rovers that name each other as peers share
 /// topics with nothing more said, and none of them can write over a name of the other's own graph.
 const DEFAULT_ACCEPT: &[&str] = &["/{peer}/**"];
-
-const DEFAULT_ALLOW: &[&str] = &["*"];
-
-/// Bridges of containers: their addresses are the same on every machine that has them, so that a
-/// check sent to a peer's one ends at our own. The ends of `veth` pairs need no entry, for those
-/// that belong to a bridge carry no address.
-const DEFAULT_DENY: &[&str] = &["docker*", "br-*"];
 
 /// Often enough for a person to follow, Hz; at 100 Hz the topics are a load of their own.
 const DEFAULT_PUBLISH_RATE: f64 = 2.0;
@@ -87,12 +82,10 @@ fn read(reader: &mut Reader<'_>) -> Config {
             .unwrap_or_default(),
         identity_file: identity_file(reader, &rover_id),
         peer_fingerprints: peer_fingerprints(reader),
+        ice_servers: reader.list("ice_servers", &[], IceServerUri::parse),
         accept: reader.list("accept", DEFAULT_ACCEPT, NameGlob::parse),
         topics: topics(reader, &rover_id, &peers),
-        interfaces: InterfaceFilter {
-            allow: reader.list("interfaces.allow", DEFAULT_ALLOW, interface_glob),
-            deny: reader.list("interfaces.deny", DEFAULT_DENY, interface_glob),
-        },
+        interfaces: interfaces(reader),
         handover: handover(reader),
         link_quality_publish_rate: reader.positive(
             "link_quality.publish_rate",

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::error::Fault;
 use super::filter::PeerFilter;
-use super::interface::InterfaceKind;
 use super::names::{self, TypeName};
 use super::parse::{EVERYBODY, peer_filter};
+use super::parse_interfaces::interface_kind;
 use super::qos::{Durability, History, QosOverrides, Reliability};
 use super::reader::Reader;
 use super::topic::{
@@ -24,16 +24,6 @@ const MAX_LIFESPAN: f64 = 86_400.0;
 
 /// Highest `max_rate` that can be set, Hz.
 const MAX_RATE: f64 = 10_000.0;
-
-/// Kinds of network by name.
-const INTERFACE_KINDS: &[(&str, InterfaceKind)] = &[
-    ("ethernet", InterfaceKind::Ethernet),
-    ("wifi", InterfaceKind::Wifi),
-    ("cellular", InterfaceKind::Cellular),
-    ("satellite", InterfaceKind::Satellite),
-    ("vpn", InterfaceKind::Vpn),
-    ("loopback", InterfaceKind::Loopback),
-];
 
 pub(super) fn topics(reader: &mut Reader<'_>, rover_id: &str, peers: &PeerFilter) -> Vec<Topic> {
     const IDS: &str = "topic_ids";
@@ -169,14 +159,6 @@ fn topic(
 /// The period of a rate, zero for zero.
 fn min_period(rate: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
-}
-
-fn interface_kind(text: &str) -> Result<InterfaceKind, Fault> {
-    let found = INTERFACE_KINDS.iter().find(|(name, _)| *name == text);
-    found.map(|(_, kind)| *kind).ok_or_else(|| Fault::NoChoice {
-        found: text.to_owned(),
-        choices: INTERFACE_KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-    })
 }
 
 /// Sizes and counts: at least one, at most what DDS has room for.

@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
     pub(super) sources: &'a Sources,
     /// Each parameter asked for, with its value or else its default.
     in_force: Parameters,
-    /// Blocks that are reported as a whole.
+    /// Keys and blocks that are reported as a whole.
     passed_over: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -42,9 +42,9 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { location, key: key.to_owned(), fault: fault.into() });
     }
 
-    /// Says nothing of the single keys of a block.
+    /// Says no more of a key and, if it is a block, of the single keys in it.
     pub(super) fn pass_over(&mut self, block: &str) {
-        self.passed_over.push(format!("{block}."));
+        self.passed_over.push(block.to_owned());
     }
 
     /// The names that come right after `block.` in the keys given.
@@ -193,7 +193,10 @@ impl<'a> Reader<'a> {
     ) -> Result<Parameters, ConfigError> {
         let values = self.values;
         for key in values.keys().filter(|key| !is_foreign(key)) {
-            let is_passed_over = self.passed_over.iter().any(|block| key.starts_with(block));
+            let lies_in = |block: &String| {
+                key.strip_prefix(block).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let is_passed_over = self.passed_over.iter().any(lies_in);
             if is_passed_over || self.in_force.contains_key(key) {
                 continue;
             }

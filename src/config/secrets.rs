@@ -14,6 +14,8 @@ pub const STRONG_FLEET_KEY_BYTES: usize = 16;
 
 const TOKEN: &str = "ROVER_LINK_TOKEN";
 const FLEET_KEY: &str = "ROVER_LINK_FLEET_KEY";
+const TURN_USERNAME: &str = "ROVER_LINK_TURN_USERNAME";
+const TURN_CREDENTIAL: &str = "ROVER_LINK_TURN_CREDENTIAL";
 
 /// The secrets of a node.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -22,13 +24,16 @@ pub struct Secrets {
     pub token: Option<String>,
     /// Proves to peers, end to end, that we belong to the fleet.
     pub fleet_key: Option<Vec<u8>>,
+    /// Username and credential for the TURN servers of `ice_servers`.
+    pub turn: Option<(String, String)>,
 }
 
 impl Secrets {
-    /// Reads `ROVER_LINK_TOKEN` and `ROVER_LINK_FLEET_KEY`; empty is as good as unset.
+    /// Reads `ROVER_LINK_TOKEN`, `ROVER_LINK_FLEET_KEY`, `ROVER_LINK_TURN_USERNAME` and
+    /// `ROVER_LINK_TURN_CREDENTIAL`; empty is as good as unset.
     ///
     /// # Errors
-    /// A token that no HTTP header can carry.
+    /// A token that no HTTP header can carry; one of the last two without the other.
     pub fn from_environment() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var_os(name))
     }
@@ -48,8 +53,22 @@ impl Secrets {
             }
             token
         });
+        let text = |name| bytes(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let turn = match (text(TURN_USERNAME), text(TURN_CREDENTIAL)) {
+            (Some(username), Some(credential)) => Some((username, credential)),
+            (None, None) => None,
+            (username, _) => {
+                let missing = if username.is_some() { TURN_CREDENTIAL } else { TURN_USERNAME };
+                problems.push(Problem {
+                    location: Location::Environment,
+                    key: missing.to_owned(),
+                    fault: Fault::Missing { remedy: "set both, or neither" },
+                });
+                None
+            }
+        };
         if problems.is_empty() {
-            Ok(Self { token, fleet_key: bytes(FLEET_KEY) })
+            Ok(Self { token, fleet_key: bytes(FLEET_KEY), turn })
         } else {
             Err(ConfigError { problems })
         }
@@ -63,6 +82,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("token", &hidden(self.token.is_some()))
             .field("fleet_key", &hidden(self.fleet_key.is_some()))
+            .field("turn", &hidden(self.turn.is_some()))
             .finish()
     }
 }
@@ -72,7 +92,11 @@ mod tests {
     use super::*;
 
     fn read(token: &str, fleet_key: &str) -> Result<Secrets, ConfigError> {
-        Secrets::from_variables(|name| Some(if name == TOKEN { token } else { fleet_key }.into()))
+        Secrets::from_variables(|name| match name {
+            TOKEN => Some(token.into()),
+            FLEET_KEY => Some(fleet_key.into()),
+            _ => None,
+        })
     }
 
     #[test]
@@ -85,10 +109,22 @@ mod tests {
     }
 
     #[test]
+    fn the_credential_for_turn_servers_needs_its_username() {
+        let read =
+            |set: &[&str]| Secrets::from_variables(|name| set.contains(&name).then(|| "x".into()));
+        let both = read(&[TURN_USERNAME, TURN_CREDENTIAL]).expect("two good secrets");
+        assert_eq!(both.turn, Some(("x".to_owned(), "x".to_owned())));
+        for (one, other) in [(TURN_USERNAME, TURN_CREDENTIAL), (TURN_CREDENTIAL, TURN_USERNAME)] {
+            let text = read(&[one]).expect_err("one of two").to_string();
+            assert!(text.contains(&format!("{other}: is missing")), "{text}");
+        }
+    }
+
+    #[test]
     fn debug_hides_them() {
         let secrets = read("let-me-in", "0123456789abcdef").expect("two good secrets");
         let text = format!("{secrets:?}");
-        assert_eq!(text, r#"Secrets { token: "set", fleet_key: "set" }"#);
+        assert_eq!(text, r#"Secrets { token: "set", fleet_key: "set", turn: "unset" }"#);
     }
 
     #[test]

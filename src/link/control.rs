@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::inner::InnerOffer;
 use super::route::{Refusal, RouteId, RouteOffer};
+use super::snapshot::CandidateKind;
 
 /// Version of the protocol between two rovers: control messages and framing.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
@@ -49,7 +50,11 @@ pub(crate) enum Control {
         offer: InnerOffer,
     },
     /// The sender can be reached there.
-    AddressAdded { address: SocketAddr },
+    AddressAdded {
+        address: SocketAddr,
+        #[serde(default = "host")]
+        kind: CandidateKind,
+    },
     /// The sender can no longer be reached there.
     AddressRemoved { address: SocketAddr },
     /// Something that only a later version knows.
@@ -60,6 +65,10 @@ pub(crate) enum Control {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+fn host() -> CandidateKind {
+    CandidateKind::Host
 }
 
 /// Who speaks, and the proof of it.

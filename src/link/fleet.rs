@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::channels::PeerKind;
 use super::event::{Command, Event, OutgoingMessage};
 use super::identity::Identity;
-use super::interface::NetworkInterface;
+use super::interface::LocalAddress;
 use super::outbox::Outbox;
 use super::output::Output;
 use super::peer::{Peer, Scene};
@@ -40,7 +40,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct Fleet {
     identity: Identity,
     settings: HandoverSettings,
-    addresses: BTreeMap<SocketAddr, NetworkInterface>,
+    addresses: BTreeMap<SocketAddr, LocalAddress>,
     outbox: Outbox,
     peers: BTreeMap<String, Peer>,
     strangers: BTreeSet<String>,
@@ -71,11 +71,11 @@ impl Fleet {
         fleet
     }
 
-    /// Sets the local addresses, each that of a socket with its port, and what is known of the
-    /// interfaces behind them. To be called whenever either changes.
+    /// Sets the local addresses, each that of a socket or a relay with its port, and what is known of
+    /// them. To be called whenever either changes.
     pub fn handle_addresses(
         &mut self,
-        addresses: BTreeMap<SocketAddr, NetworkInterface>,
+        addresses: BTreeMap<SocketAddr, LocalAddress>,
         now: Instant,
     ) {
         if addresses == self.addresses {
@@ -83,7 +83,15 @@ impl Fleet {
         }
         let former = std::mem::replace(&mut self.addresses, addresses);
         for peer in self.peers.values_mut() {
-            peer.handle_interfaces(&self.addresses, &former, now, &mut self.ready);
+            peer.handle_addresses(&self.addresses, &former, now, &mut self.ready);
+        }
+    }
+
+    /// What could not be reached may be from now on: there is a new route, or the machine was
+    /// suspended and radios are about to come back. It is tried at once, not when its turn comes.
+    pub fn handle_reachable(&mut self, now: Instant) {
+        for peer in self.peers.values_mut() {
+            peer.handle_reachable(now);
         }
     }
 
@@ -114,6 +122,9 @@ impl Fleet {
         }
         for (id, instance, kind) in present {
             self.handle_joined(id, *instance, *kind, now);
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.handle_signaling_back(now);
+            }
         }
     }
 
@@ -130,7 +141,7 @@ impl Fleet {
             let scene = Scene {
                 identity: &self.identity,
                 settings: &self.settings,
-                interfaces: &self.addresses,
+                addresses: &self.addresses,
             };
             peer.handle_signal(instance, signal, scene, now, &mut self.ready);
         }
@@ -155,7 +166,7 @@ impl Fleet {
         let scene = Scene {
             identity: &self.identity,
             settings: &self.settings,
-            interfaces: &self.addresses,
+            addresses: &self.addresses,
         };
         for peer in self.peers.values_mut() {
             peer.handle_timeout(scene, now, &mut self.ready);
@@ -185,7 +196,7 @@ impl Fleet {
                 let scene = Scene {
                     identity: &self.identity,
                     settings: &self.settings,
-                    interfaces: &self.addresses,
+                    addresses: &self.addresses,
                 };
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     peer.restart_ice(scene, now, &mut self.ready);

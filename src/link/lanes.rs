@@ -19,10 +19,12 @@ use super::fleet::MAX_DATAGRAMS_AT_ONCE;
 use super::inner::{self, Inner, InnerOffer, InnerOutput};
 use super::multipath::{EXPRESS, FrameKeys, Multipath, Ready, Share, Taken};
 use super::output::Transmit;
-use super::peer::{Interfaces, Scene};
+use super::peer::{Addresses, Scene};
 use super::report::Handover;
 use super::snapshot::CandidateKind;
-use super::transport::{Certificate, Pair, Transport, TransportOutput, is_dtls, may_be_sent_to};
+use super::transport::{
+    Certificate, Pair, Transport, TransportOutput, candidates, is_dtls, may_be_sent_to,
+};
 use crate::config::{Delivery, Priority};
 use crate::wire::FRAGMENT_LEN;
 
@@ -125,7 +127,7 @@ impl Lanes {
         let has_frames = is_random && transport.kind() == PeerKind::Rover;
         let mut lanes = Self {
             transport,
-            multipath: Multipath::new(peer, *scene.settings, scene.interfaces, now),
+            multipath: Multipath::new(peer, *scene.settings, scene.addresses, now),
             certificate: scene.identity.certificate.clone(),
             is_offerer,
             share,
@@ -250,29 +252,37 @@ impl Lanes {
         self.said.push(Control::Lane { lane: number, offer });
     }
 
-    /// The local addresses, and what is known of the interfaces behind them.
-    pub(super) fn handle_interfaces(&mut self, interfaces: &Interfaces, now: Instant) {
-        let before = self.multipath.usable_addresses();
-        self.multipath.handle_interfaces(interfaces, now);
-        let after = self.multipath.usable_addresses();
+    /// The local addresses, and what is known of them.
+    pub(super) fn handle_addresses(&mut self, addresses: &Addresses, now: Instant) {
+        let before = candidates(&self.multipath.usable_addresses());
+        self.multipath.handle_addresses(addresses, now);
+        let after = candidates(&self.multipath.usable_addresses());
         if !self.multipath.is_framing() {
             return;
         }
-        for address in before.difference(&after) {
-            self.said.push(Control::AddressRemoved { address: *address });
+        for gone in before.iter().filter(|candidate| !after.contains(candidate)) {
+            self.said.push(Control::AddressRemoved { address: gone.address });
         }
-        for address in after.difference(&before) {
-            self.said.push(Control::AddressAdded { address: *address });
+        for new in after.iter().filter(|candidate| !before.contains(candidate)) {
+            self.said.push(Control::AddressAdded { address: new.address, kind: new.kind });
         }
     }
 
-    /// The peer says that it can be reached at an address, or no longer.
-    pub(super) fn handle_peer_address(&mut self, address: SocketAddr, added: bool, now: Instant) {
-        if !added {
-            self.multipath.remove_remote(address, now);
-        } else if may_be_sent_to(address) {
-            self.multipath.add_remote(address, CandidateKind::Host, now);
+    /// The peer says that it can be reached at an address.
+    pub(super) fn add_peer_address(
+        &mut self,
+        address: SocketAddr,
+        kind: CandidateKind,
+        now: Instant,
+    ) {
+        if may_be_sent_to(address) {
+            self.multipath.add_remote(address, kind, now);
         }
+    }
+
+    /// The peer says that it can no longer be reached at an address.
+    pub(super) fn remove_peer_address(&mut self, address: SocketAddr, now: Instant) {
+        self.multipath.remove_remote(address, now);
     }
 
     /// Does this datagram belong here?

@@ -40,7 +40,7 @@ pub use counts::Counts;
 pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
 pub use fleet::{Fleet, MAX_DATAGRAMS_AT_ONCE};
 pub use identity::Identity;
-pub use interface::NetworkInterface;
+pub use interface::{LocalAddress, NetworkInterface};
 #[cfg(all(test, feature = "net"))]
 pub(crate) use outbox::tests::route as route_of_a_test;
 pub use output::{Output, Transmit};

@@ -14,7 +14,7 @@ use super::counts::Counts;
 use super::event::Event;
 use super::identity::Identity;
 use super::incoming::Progress;
-use super::interface::NetworkInterface;
+use super::interface::LocalAddress;
 use super::lanes::Lanes;
 use super::outbox::{Offered, Outbox, Sample};
 use super::output::Output;
@@ -24,7 +24,7 @@ use super::session::{Session, SessionOutput};
 use super::signal::Signal;
 use super::snapshot::{PeerSnapshot, PeerState};
 use super::tally::Tally;
-use super::transport::{Pair, Transport, TransportError};
+use super::transport::{Pair, Transport, TransportError, candidates};
 use crate::config::HandoverSettings;
 
 /// A session that is not proven by then is given up. Four round trips of the slowest satellite
@@ -39,15 +39,15 @@ const OUTAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// it may be heard when it asks.
 const OFFER_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Local addresses, and what is known of the interfaces behind them.
-pub(super) type Interfaces = BTreeMap<SocketAddr, NetworkInterface>;
+/// Local addresses, and what is known of them.
+pub(super) type Addresses = BTreeMap<SocketAddr, LocalAddress>;
 
 /// What a peer finds at this rover.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) identity: &'a Identity,
     pub(super) settings: &'a HandoverSettings,
-    pub(super) interfaces: &'a Interfaces,
+    pub(super) addresses: &'a Addresses,
 }
 
 /// What the signaling server says of a peer.
@@ -118,6 +118,15 @@ impl Peer {
         }
     }
 
+    /// Signals can be sent again; those that were sent before may be lost.
+    pub(super) fn handle_signaling_back(&mut self, now: Instant) {
+        let is_answered = |pending: &Session| pending.lanes.multipath().has_credentials();
+        if self.pending.as_ref().is_some_and(|pending| !is_answered(pending)) {
+            self.pending = None;
+            self.retry.hasten(now);
+        }
+    }
+
     /// Takes a signal of the peer's; what is to be put out goes to `out`.
     pub(super) fn handle_signal(
         &mut self,
@@ -139,8 +148,8 @@ impl Peer {
                 if self.answer_restart(&offer, now, out) {
                     return;
                 }
-                let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-                let made = Transport::answer(&identity.certificate, &addresses, kind, &offer, now);
+                let (certificate, addresses) = (&identity.certificate, scene.addresses);
+                let made = Transport::answer(certificate, addresses, kind, &offer, now);
                 if let Some(answer) = self.begin(made, instance, scene, now) {
                     out.push_back(self.signal(Signal::Answer(answer)));
                 }
@@ -174,12 +183,12 @@ impl Peer {
                 let recent = |session: &Session| now < session.started + OFFER_PATIENCE;
                 let busy = self.pending.as_ref().is_some_and(recent)
                     || self.session.as_ref().is_some_and(recent);
-                if self.offers(identity)
-                    && !busy
-                    && !self.handle_restart_request(scene, now, out)
-                    && now >= self.retry.due()
-                {
-                    self.try_to_offer(scene, now, out);
+                if self.offers(identity) && !busy && !self.handle_restart_request(scene, now, out) {
+                    // What was offered before may not have reached it.
+                    self.retry.hasten(now);
+                    if now >= self.retry.due() {
+                        self.try_to_offer(scene, now, out);
+                    }
                 }
             }
             Signal::Hangup(reason) => {
@@ -198,27 +207,43 @@ impl Peer {
         }
     }
 
-    /// The local addresses, and what is known of the interfaces behind them.
-    pub(super) fn handle_interfaces(
+    /// The local addresses, and what is known of them.
+    pub(super) fn handle_addresses(
         &mut self,
-        interfaces: &Interfaces,
-        former: &Interfaces,
+        addresses: &Addresses,
+        former: &Addresses,
         now: Instant,
         out: &mut VecDeque<Output>,
     ) {
         let mut told = Vec::new();
         for session in self.pending.iter_mut().chain(&mut self.session) {
             let transport = session.lanes.transport_mut();
-            for gone in former.keys().filter(|address| !interfaces.contains_key(address)) {
-                transport.remove_local_address(*gone);
+            let (new, gone) = (candidates(addresses), candidates(former));
+            for gone in gone.iter().filter(|candidate| !new.contains(candidate)) {
+                transport.remove_local_candidate(*gone);
             }
-            for new in interfaces.keys().filter(|address| !former.contains_key(address)) {
-                told.extend(transport.add_local_address(*new));
+            for new in new.iter().filter(|candidate| !gone.contains(candidate)) {
+                told.extend(transport.add_local_candidate(*new));
             }
-            session.lanes.handle_interfaces(interfaces, now);
+            session.lanes.handle_addresses(addresses, now);
+        }
+        let is_gained = |(address, known): (&SocketAddr, &LocalAddress)| {
+            let was_usable = former.get(address).is_some_and(|former| former.interface.carrier);
+            known.interface.carrier && !was_usable
+        };
+        if addresses.iter().any(is_gained) {
+            self.retry.hasten(now);
         }
         told.dedup();
         out.extend(told.into_iter().map(|candidate| self.signal(Signal::Candidate(candidate))));
+    }
+
+    /// What could not be reached may be from now on.
+    pub(super) fn handle_reachable(&mut self, now: Instant) {
+        for session in self.pending.iter_mut().chain(&mut self.session) {
+            session.lanes.multipath_mut().try_all(now);
+        }
+        self.retry.hasten(now);
     }
 
     /// Gives a datagram to the session it belongs to; `false` if it belongs to none. The newer
@@ -249,8 +274,12 @@ impl Peer {
         }
         let outage =
             self.session.as_ref().and_then(|session| session.lanes.multipath().outage_since());
+        let absence = self.session.as_ref().map(|session| session.lanes.multipath().absence());
         if outage.is_some_and(|since| now >= since + OUTAGE_PATIENCE) {
             self.end(format!("no path for {} s", OUTAGE_PATIENCE.as_secs()), out);
+        } else if let Some(absence) = absence.filter(|absence| *absence >= OUTAGE_PATIENCE) {
+            // The peer has given it up meanwhile, and would not answer.
+            self.end(format!("suspended for {} s", absence.as_secs()), out);
         }
         self.restart_where_needed(scene, now, out);
         let overdue = |session: &Session| now >= session.started + SETUP_TIME;
@@ -385,9 +414,8 @@ impl Peer {
         out: &mut VecDeque<Output>,
     ) {
         let Some(presence) = self.presence else { return };
-        let addresses: Vec<_> = scene.interfaces.keys().copied().collect();
-        let kind = presence.kind;
-        let made = Transport::offer(&scene.identity.certificate, &addresses, kind, now);
+        let (certificate, kind) = (&scene.identity.certificate, presence.kind);
+        let made = Transport::offer(certificate, scene.addresses, kind, now);
         if let Some(offer) = self.begin(made, presence.instance, scene, now) {
             self.retry.pause(now, Duration::ZERO);
             out.push_back(self.signal(Signal::Offer(offer)));

@@ -298,12 +298,12 @@ impl Session {
                 self.lanes.handle_lane(lane, &offer, now);
                 None
             }
-            Control::AddressAdded { address } => {
-                self.lanes.handle_peer_address(address, true, now);
+            Control::AddressAdded { address, kind } => {
+                self.lanes.add_peer_address(address, kind, now);
                 None
             }
             Control::AddressRemoved { address } => {
-                self.lanes.handle_peer_address(address, false, now);
+                self.lanes.remove_peer_address(address, now);
                 None
             }
             Control::Hello(_) | Control::Unknown => None,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::counts::Counts;
 use super::route::RouteId;
 use crate::config::InterfaceKind;
@@ -124,10 +126,9 @@ impl PathState {
 }
 
 /// Where an address is known from (RFC 8445 §4); the numbers are those of `PathQuality.msg`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CandidateKind {
-    /// Not known.
-    Unknown = 0,
     /// It is that of an interface.
     Host = 1,
     /// A STUN server saw it.
@@ -136,6 +137,9 @@ pub enum CandidateKind {
     PeerReflexive = 3,
     /// That of a TURN server.
     Relay = 4,
+    /// Not known.
+    #[serde(other)]
+    Unknown = 0,
 }
 
 /// One path: a local and a remote address. Counters as in [`PeerSnapshot`].

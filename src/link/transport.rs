@@ -17,8 +17,10 @@ use str0m::{
 
 use super::channels::{Channels, PeerKind};
 use super::connection::Connection;
+use super::interface::LocalAddress;
 use super::multipath::Credentials;
 use super::output::Transmit;
+use super::peer::Addresses;
 use super::snapshot::CandidateKind;
 use crate::config::Delivery;
 
@@ -122,7 +124,7 @@ impl Transport {
     /// Begins a connection as the one that offers. Returns it with the SDP offer.
     pub(super) fn offer(
         certificate: &Certificate,
-        addresses: &[SocketAddr],
+        addresses: &Addresses,
         kind: PeerKind,
         now: Instant,
     ) -> Result<(Self, String), TransportError> {
@@ -139,7 +141,7 @@ impl Transport {
     /// Begins a connection as the one that answers. Returns it with the SDP answer.
     pub(super) fn answer(
         certificate: &Certificate,
-        addresses: &[SocketAddr],
+        addresses: &Addresses,
         kind: PeerKind,
         offer: &str,
         now: Instant,
@@ -226,15 +228,15 @@ impl Transport {
         self.offer = None;
     }
 
-    /// Adds a local address; returns the candidate that the peer has to be told.
-    pub(super) fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
-        let candidate = Candidate::host(address, "udp").ok()?;
+    /// Adds a candidate of ours; returns what the peer has to be told.
+    pub(super) fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String> {
+        let candidate = candidate.for_ice()?;
         self.connection.rtc_mut().add_local_candidate(candidate).map(Candidate::to_sdp_string)
     }
 
-    /// Forgets a local address that has gone.
-    pub(super) fn remove_local_address(&mut self, address: SocketAddr) {
-        if let Ok(candidate) = Candidate::host(address, "udp") {
+    /// Forgets a candidate of ours that has gone.
+    pub(super) fn remove_local_candidate(&mut self, candidate: LocalCandidate) {
+        if let Some(candidate) = candidate.for_ice() {
             self.connection.rtc_mut().direct_api().invalidate_candidate(&candidate);
         }
     }
@@ -244,17 +246,18 @@ impl Transport {
     /// # Errors
     /// What is wrong with it, for people. The session goes on without it.
     pub(super) fn handle_candidate(&mut self, text: &str) -> Result<(), String> {
-        if self.remote_candidates >= MAX_REMOTE_CANDIDATES {
-            return Err(format!("more than {MAX_REMOTE_CANDIDATES} candidates"));
-        }
         let text = text.strip_prefix("a=").unwrap_or(text);
         let candidate = Candidate::from_sdp_string(text).map_err(|error| error.to_string())?;
         let address = candidate.addr();
         if !may_be_sent_to(address) {
             return Err(format!("{address} is no unicast address of a peer"));
         }
-        self.remote_candidates += 1;
         self.candidates.push((address, kind_of(&candidate)));
+        // A peer that has moved often enough is found without ICE.
+        if self.remote_candidates >= MAX_REMOTE_CANDIDATES {
+            return Err(format!("more than {MAX_REMOTE_CANDIDATES} candidates"));
+        }
+        self.remote_candidates += 1;
         self.connection.rtc_mut().add_remote_candidate(candidate);
         Ok(())
     }
@@ -485,12 +488,44 @@ impl Transport {
     }
 }
 
-fn new_rtc(
-    certificate: &Certificate,
-    addresses: &[SocketAddr],
-    kind: PeerKind,
-    now: Instant,
-) -> Rtc {
+/// An address of ours that a peer may send to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LocalCandidate {
+    pub(super) address: SocketAddr,
+    pub(super) kind: CandidateKind,
+    /// By which what is sent there arrives.
+    local: SocketAddr,
+}
+
+/// All of them.
+pub(super) fn candidates(addresses: &Addresses) -> Vec<LocalCandidate> {
+    let of = |(local, known): (&SocketAddr, &LocalAddress)| {
+        let own = LocalCandidate { address: *local, kind: known.kind, local: *local };
+        let reflexive = known.reflexive.map(|address| LocalCandidate {
+            address,
+            kind: CandidateKind::ServerReflexive,
+            local: *local,
+        });
+        [Some(own), reflexive]
+    };
+    addresses.iter().flat_map(of).flatten().collect()
+}
+
+impl LocalCandidate {
+    fn for_ice(self) -> Option<Candidate> {
+        let Self { address, kind, local } = self;
+        let candidate = match kind {
+            CandidateKind::ServerReflexive => Candidate::server_reflexive(address, local, "udp"),
+            CandidateKind::Relay => Candidate::relayed(address, local, "udp"),
+            CandidateKind::Host | CandidateKind::PeerReflexive | CandidateKind::Unknown => {
+                Candidate::host(address, "udp")
+            }
+        };
+        candidate.inspect_err(|error| log::debug!("no candidate: address={address}: {error}")).ok()
+    }
+}
+
+fn new_rtc(certificate: &Certificate, addresses: &Addresses, kind: PeerKind, now: Instant) -> Rtc {
     let mut rtc = RtcConfig::new()
         .clear_codecs()
         .set_dtls_cert(certificate.clone())
@@ -499,13 +534,8 @@ fn new_rtc(
     // Standby paths stay warm through an outage; the agent's arithmetic ends at some 120.
     rtc.set_max_stun_retransmits(MAX_CHECK_RETRANSMITS);
     let mut rtc = rtc.build(now);
-    for address in addresses {
-        match Candidate::host(*address, "udp") {
-            Ok(candidate) => {
-                rtc.add_local_candidate(candidate);
-            }
-            Err(error) => log::debug!("no candidate: address={address}: {error}"),
-        }
+    for candidate in candidates(addresses).into_iter().filter_map(LocalCandidate::for_ice) {
+        rtc.add_local_candidate(candidate);
     }
     rtc
 }

@@ -1,8 +1,10 @@
 //! The driver: the one loop that owns the sessions. It moves bytes, signals and time between the
 //! core, the sockets, the signaling server and the application; it decides nothing.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -14,12 +16,14 @@ use tokio::time::{self, MissedTickBehavior};
 use uuid::Uuid;
 
 use super::batch::Datagram;
-use super::changes::Changes;
+use super::changes::{Change, Changes};
+use super::clock;
 use super::exchange::DriverEnd;
 use super::identity::{IdentityError, load_or_create};
 use super::interfaces::usable_addresses;
+use super::servers::Servers;
 use super::sockets::Sockets;
-use crate::config::{Config, InterfaceFilter, STRONG_FLEET_KEY_BYTES, Secrets};
+use crate::config::{Config, InterfaceSettings, STRONG_FLEET_KEY_BYTES, Secrets};
 use crate::link::{
     Event, Fleet, FleetKey, Identity, Output, PeerKind, RouteDirection, SignalingState, Snapshot,
     fingerprint,
@@ -37,6 +41,9 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often the state of the link is shown to the application.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who does nothing for so long was suspended: networks, NATs and servers may have forgotten us.
+const SUSPENSION: Duration = Duration::from_secs(2);
 
 /// How long the driver may take to end.
 const STOP_TIME: Duration = Duration::from_secs(1);
@@ -124,6 +131,7 @@ pub fn start(
     };
     let interfaces = config.interfaces.clone();
     let settings = config.handover;
+    let (ice_servers, turn) = (config.ice_servers.clone(), secrets.turn.clone());
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
     let (done_sender, done) = mpsc::channel();
@@ -139,13 +147,16 @@ pub fn start(
             };
             let _ = started_sender.send(Ok(()));
             let driver = Driver {
-                fleet: Fleet::new(identity, settings, seed, Instant::now()),
+                fleet: Fleet::new(identity, settings, seed, clock::now()),
                 sockets: Sockets::default(),
+                within_reach: BTreeSet::new(),
+                servers: Servers::new(&ice_servers, turn.as_ref(), clock::now()),
                 interfaces,
                 signaling,
                 signaling_state: SignalingState::default(),
                 application,
-                looked_at: Instant::now(),
+                looked_at: clock::now(),
+                shown_at: clock::now(),
             };
             driver.run(events, stopped).await;
         });
@@ -162,11 +173,15 @@ pub fn start(
 struct Driver {
     fleet: Fleet,
     sockets: Sockets,
-    interfaces: InterfaceFilter,
+    /// The addresses with a carrier, when they were last looked at.
+    within_reach: BTreeSet<SocketAddr>,
+    servers: Servers,
+    interfaces: InterfaceSettings,
     signaling: ClientHandle,
     signaling_state: SignalingState,
     application: DriverEnd,
     looked_at: Instant,
+    shown_at: Instant,
 }
 
 impl Driver {
@@ -189,32 +204,41 @@ impl Driver {
             if !self.sockets.has_more() {
                 self.sockets.flush();
             }
-            if self.sockets.take_doubt() && self.looked_at.elapsed() > DOUBT_PAUSE {
+            if self.sockets.take_doubt() && clock::now() > self.looked_at + DOUBT_PAUSE {
                 self.look_at_addresses();
                 continue;
             }
             tokio::select! {
                 _ = &mut stopped => break,
                 () = self.sockets.wait() => self.take_from_network(),
+                () = self.servers.wait() => self.take_from_servers(),
                 () = self.application.wait() => self.take_from_application(),
                 Some(event) = events.recv() => self.handle_signaling(event),
-                () = wait_until(wake) => self.fleet.handle_timeout(Instant::now()),
-                () = changes.next() => self.look_at_addresses(),
+                () = wait_until(wake) => self.fleet.handle_timeout(clock::now()),
+                change = changes.next() => self.handle_change(change),
                 _ = addresses.tick() => self.look_at_addresses(),
                 _ = snapshots.tick() => self.show(),
             }
         }
-        self.fleet.close(Instant::now());
+        self.fleet.close(clock::now());
         self.put_out();
+        self.servers.end(&mut self.sockets, clock::now());
         self.sockets.flush();
     }
 
     /// Puts out what the core has ready; returns when it wants to be called again.
     fn put_out(&mut self) -> Instant {
         loop {
-            match self.fleet.poll_output(Instant::now()) {
-                Output::Timeout(at) => return at,
-                Output::Transmit(transmit) => self.sockets.send(&transmit),
+            let now = clock::now();
+            match self.fleet.poll_output(now) {
+                Output::Timeout(at) => {
+                    let due = self.servers.work(&mut self.sockets, now);
+                    if !self.servers.take_changed() {
+                        return at.min(due);
+                    }
+                    self.fleet.handle_addresses(self.servers.addresses(), now);
+                }
+                Output::Transmit(transmit) => self.servers.send(transmit, &mut self.sockets, now),
                 Output::Signal { to, signal } => self.signaling.send(&to, signal.into()),
                 Output::Event(event) => {
                     if let Event::RouteClosed { peer, id } = &event {
@@ -231,16 +255,30 @@ impl Driver {
     }
 
     fn take_from_network(&mut self) {
-        let now = Instant::now();
-        for Datagram { local, remote, contents } in self.sockets.take() {
-            self.fleet.handle_datagram(local, remote, contents, now);
+        let now = clock::now();
+        let Self { fleet, servers, sockets, .. } = self;
+        for Datagram { local, remote, contents } in sockets.take() {
+            let deliver = |local, remote, data: &[u8]| {
+                fleet.handle_datagram(local, remote, data, now);
+            };
+            if !servers.handle_datagram(local, contents, now, deliver) {
+                fleet.handle_datagram(local, remote, contents, now);
+            }
         }
+    }
+
+    fn take_from_servers(&mut self) {
+        let now = clock::now();
+        let Self { fleet, servers, sockets, .. } = self;
+        servers.take(sockets, now, |local, remote, data| {
+            fleet.handle_datagram(local, remote, data, now);
+        });
     }
 
     fn take_from_application(&mut self) {
         let (commands, taken) = self.application.drain();
         for command in commands {
-            self.fleet.handle_command(command, Instant::now());
+            self.fleet.handle_command(command, clock::now());
         }
         for taken in taken {
             self.fleet.handle_message(taken.message, taken.at);
@@ -248,10 +286,12 @@ impl Driver {
     }
 
     fn handle_signaling(&mut self, event: ClientEvent) {
-        let now = Instant::now();
+        let now = clock::now();
         match event {
-            ClientEvent::Welcome { peers, .. } => {
+            ClientEvent::IceServers(servers) => self.servers.set_offered(&servers, now),
+            ClientEvent::Welcome { peers, ice_servers } => {
                 self.signaling_state = SignalingState::Connected;
+                self.servers.set_offered(&ice_servers, now);
                 let present: Vec<_> = peers
                     .into_iter()
                     .map(|peer| (peer.rover_id.to_string(), peer.instance, kind_of(&peer)))
@@ -275,20 +315,53 @@ impl Driver {
         }
     }
 
+    fn handle_change(&mut self, change: Change) {
+        self.look_at_addresses();
+        if change == Change::Route {
+            self.fleet.handle_reachable(clock::now());
+            self.signaling.check();
+        }
+    }
+
     fn look_at_addresses(&mut self) {
-        self.looked_at = Instant::now();
-        match usable_addresses(&self.interfaces) {
+        self.looked_at = clock::now();
+        let former = self.sockets.addresses();
+        let is_open = |ip| former.keys().any(|address| address.ip() == ip);
+        let told = self.application.signal_strengths(self.looked_at);
+        match usable_addresses(&self.interfaces, is_open, &told) {
             Ok(usable) => {
                 self.sockets.update(&usable);
-                self.fleet.handle_addresses(self.sockets.addresses(), self.looked_at);
+                let own = self.sockets.addresses();
+                let within_reach = own.iter().filter(|(_, interface)| interface.carrier);
+                let within_reach: BTreeSet<_> = within_reach.map(|(address, _)| *address).collect();
+                if within_reach != self.within_reach {
+                    self.within_reach = within_reach;
+                    self.signaling.check();
+                }
+                self.servers.set_hosts(&own, &mut self.sockets, self.looked_at);
             }
             Err(error) => log::warn!("the addresses of this machine cannot be read: {error}"),
         }
     }
 
+    /// Looks at everything anew if nothing was done for a while: the machine or this program was
+    /// suspended.
+    fn notice_suspension(&mut self) {
+        let now = clock::now();
+        let pause = now.saturating_duration_since(self.shown_at);
+        self.shown_at = now;
+        if pause >= SUSPENSION {
+            log::info!("suspended for {:.1} s: networks are looked at anew", pause.as_secs_f64());
+            self.look_at_addresses();
+            self.fleet.handle_reachable(now);
+            self.signaling.check();
+        }
+    }
+
     /// Shows the state of the link, with what only this room knows of it.
-    fn show(&self) {
-        let mut peers = self.fleet.snapshot(Instant::now());
+    fn show(&mut self) {
+        self.notice_suspension();
+        let mut peers = self.fleet.snapshot(clock::now());
         for peer in &mut peers {
             for route in &mut peer.routes {
                 let held = match route.direction {
@@ -310,10 +383,11 @@ impl Driver {
 }
 
 /// Returns at this moment, or soon after. A timer of tokio waits for the next millisecond even if the
-/// moment is past.
+/// moment is past; while the machine is suspended it stands still, unlike the clock.
 async fn wait_until(moment: Instant) {
-    if moment > Instant::now() {
-        time::sleep_until(moment.into()).await;
+    let left = moment.saturating_duration_since(clock::now());
+    if !left.is_zero() {
+        time::sleep(left).await;
     }
 }
 

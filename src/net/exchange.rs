@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use super::compression::{CompressionError, decompress};
 use super::routes::{Held, InWork, Incoming, Outcome, Outgoing, Stage, Taken};
+use super::signal_strength::{SignalStrengthError, SignalStrengths};
 use crate::config::{Delivery, QueueLimits};
 use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, Payload, RouteId, Snapshot};
 
@@ -23,6 +24,7 @@ struct ToDriver {
     routes: BTreeMap<RouteId, Outgoing>,
     /// Offers so far: they tell a route from a former one of the same number.
     offers: u64,
+    signals: SignalStrengths,
 }
 
 #[derive(Default)]
@@ -235,6 +237,19 @@ impl ApplicationEnd {
         }
     }
 
+    /// Tells the driver how strong the signal of a radio is, dBm, which it shows for the next 10 s.
+    ///
+    /// # Errors
+    /// [`SignalStrengthError`] for what cannot be, which changes nothing.
+    pub fn tell_signal_strength(
+        &self,
+        interface: &str,
+        strength: f64,
+        now: Instant,
+    ) -> Result<(), SignalStrengthError> {
+        lock(&self.shared.to_driver).signals.tell(interface, strength, now)
+    }
+
     /// The newest state of the link.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
@@ -258,6 +273,11 @@ impl DriverEnd {
             .flat_map(|outgoing| std::iter::from_fn(|| outgoing.pass_on()))
             .collect();
         (commands, taken)
+    }
+
+    /// Signal strengths that the application has told lately, by interface, dBm.
+    pub fn signal_strengths(&self, now: Instant) -> BTreeMap<String, i16> {
+        lock(&self.shared.to_driver).signals.fresh(now)
     }
 
     /// Messages of a route of ours on their way to the driver.
@@ -366,6 +386,14 @@ mod tests {
         assert!(application.take(|_| true).is_empty());
         assert_eq!(application.receive(WAIT, |_| false), Received::Messages);
         assert_eq!(texts(application.take(|_| false)), ["one"]);
+    }
+
+    #[test]
+    fn a_signal_strength_is_told_to_the_driver() {
+        let ((application, driver), now) = (exchange(), Instant::now());
+        application.tell_signal_strength("wwan0", -85.0, now).unwrap();
+        assert!(application.tell_signal_strength("wwan0", f64::NAN, now).is_err());
+        assert_eq!(driver.signal_strengths(now), BTreeMap::from([("wwan0".to_owned(), -85)]));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::config::{InterfaceFilter, InterfaceKind};
+use super::addresses::{States, in_use};
+use crate::config::{InterfaceKind, InterfaceSettings};
 use crate::link::NetworkInterface;
 
 /// What the kernel shows of network interfaces as files.
@@ -15,6 +16,9 @@ const SYS_CLASS_NET: &str = "/sys/class/net";
 
 /// What drivers of Wi-Fi radios tell, a line each; not there on a machine without one.
 const PROC_NET_WIRELESS: &str = "/proc/net/wireless";
+
+/// What the kernel tells of IPv6 addresses, a line each; not there where it has no IPv6.
+const PROC_NET_IF_INET6: &str = "/proc/net/if_inet6";
 
 /// `ARPHRD_ETHER`, `ARPHRD_PPP`, `ARPHRD_RAWIP` and `ARPHRD_LOOPBACK` of the kernel.
 const HARDWARE_KINDS: &[(&str, InterfaceKind)] = &[
@@ -37,43 +41,51 @@ const PREFIX_KINDS: &[(&str, InterfaceKind)] = &[
     ("eth", InterfaceKind::Ethernet),
 ];
 
-/// Usable addresses, each with its network interface.
+/// Usable addresses, each with its network interface. `is_open` tells those that have a socket;
+/// `told` are the strengths of signals that the application knows, dBm, by interface.
 ///
 /// # Errors
 /// What the system says.
 pub(super) fn usable_addresses(
-    filter: &InterfaceFilter,
+    settings: &InterfaceSettings,
+    is_open: impl Fn(IpAddr) -> bool,
+    told: &BTreeMap<String, i16>,
 ) -> io::Result<BTreeMap<IpAddr, NetworkInterface>> {
-    let found = if_addrs::get_if_addrs()?;
+    let mut found = if_addrs::get_if_addrs()?;
+    for found in &mut found {
+        // An IPv4 address can have a label: the name of its interface, a colon, and anything.
+        let name = found.name.split(':').next().unwrap_or_default().to_owned();
+        found.name = name;
+    }
+    found.retain(|found| settings.filter.allows(&found.name));
+    let states = States::read(&fs::read_to_string(PROC_NET_IF_INET6).unwrap_or_default());
     let signals = fs::read_to_string(PROC_NET_WIRELESS).unwrap_or_default();
     let kind = |name: &str| kind_of(name, &Path::new(SYS_CLASS_NET).join(name));
-    Ok(table(&found, filter, kind, |name| signal_strength(&signals, name)))
+    let signal_strength =
+        |name: &str| told.get(name).copied().or_else(|| signal_strength(&signals, name));
+    Ok(table(&in_use(found, &states, is_open), settings, kind, signal_strength))
 }
 
-/// The addresses among those found that the link may use, with what is known of their interfaces.
+/// Addresses with what is known of their interfaces.
 fn table(
     found: &[if_addrs::Interface],
-    filter: &InterfaceFilter,
+    settings: &InterfaceSettings,
     kind: impl Fn(&str) -> InterfaceKind,
     signal_strength: impl Fn(&str) -> Option<i16>,
 ) -> BTreeMap<IpAddr, NetworkInterface> {
     let describe = |found: &if_addrs::Interface| {
-        let kind = kind(&found.name);
+        let kind = settings.kind_of(&found.name).unwrap_or_else(|| kind(&found.name));
         NetworkInterface {
             name: found.name.clone(),
             kind,
-            metered: matches!(kind, InterfaceKind::Cellular | InterfaceKind::Satellite),
+            preference: settings.preference_of(kind),
+            metered: settings.is_metered(kind),
             // IFF_RUNNING: it is up, and so is the layer below.
             carrier: found.is_oper_up(),
             signal_strength: signal_strength(&found.name),
         }
     };
-    found
-        .iter()
-        // Link-local addresses need a zone, which a candidate cannot name.
-        .filter(|found| !found.is_link_local() && filter.allows(&found.name))
-        .map(|found| (found.ip(), describe(found)))
-        .collect()
+    found.iter().map(|found| (found.ip(), describe(found))).collect()
 }
 
 /// The kind of an interface: what its driver says, else what its name stands for, else what its
@@ -123,6 +135,7 @@ mod tests {
     use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr};
 
     use super::*;
+    use crate::config::InterfaceFilter;
 
     fn found(name: &str, ip: [u8; 4], oper_status: IfOperStatus) -> if_addrs::Interface {
         let (ip, netmask) = (Ipv4Addr::from(ip), Ipv4Addr::from([255, 255, 255, 0]));
@@ -135,33 +148,69 @@ mod tests {
         }
     }
 
+    fn settings() -> InterfaceSettings {
+        InterfaceFilter { allow: vec!["*".to_owned()], deny: vec!["docker*".to_owned()] }.into()
+    }
+
     #[test]
-    fn each_usable_address_has_its_interface_with_carrier_and_signal() {
+    fn each_address_has_its_interface_with_carrier_and_signal() {
         let all = [
             found("wlan0", [10, 0, 0, 1], IfOperStatus::Up),
             found("wwan0", [10, 0, 1, 1], IfOperStatus::Down),
-            found("docker0", [172, 17, 0, 1], IfOperStatus::Up),
-            found("eth0", [169, 254, 0, 1], IfOperStatus::Up),
         ];
-        let filter =
-            InterfaceFilter { allow: vec!["*".to_owned()], deny: vec!["docker*".to_owned()] };
         let kind = |name: &str| kind_of(name, Path::new("/nowhere"));
-        let table = table(&all, &filter, kind, |name| (name == "wlan0").then_some(-60));
-        let shown: Vec<_> = table
-            .iter()
-            .map(|(ip, interface)| {
-                let NetworkInterface { name, kind, metered, carrier, signal_strength } = interface;
-                (ip.to_string(), name.as_str(), *kind, *metered, *carrier, *signal_strength)
-            })
-            .collect();
-        let (wlan, wwan) = ("10.0.0.1".to_owned(), "10.0.1.1".to_owned());
+        let table = table(&all, &settings(), kind, |name| (name == "wlan0").then_some(-60));
+        let wlan = NetworkInterface {
+            name: "wlan0".to_owned(),
+            kind: InterfaceKind::Wifi,
+            preference: 0,
+            metered: false,
+            carrier: true,
+            signal_strength: Some(-60),
+        };
+        let wwan = NetworkInterface {
+            name: "wwan0".to_owned(),
+            kind: InterfaceKind::Cellular,
+            metered: true,
+            carrier: false,
+            signal_strength: None,
+            ..wlan.clone()
+        };
+        let expected = [([10, 0, 0, 1].into(), wlan), ([10, 0, 1, 1].into(), wwan)];
+        assert_eq!(table, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn the_configuration_knows_the_kind_better_than_the_kernel() {
+        let all = [
+            found("eth0", [10, 0, 0, 1], IfOperStatus::Up),
+            found("eth1", [10, 0, 1, 1], IfOperStatus::Up),
+        ];
+        let settings = InterfaceSettings {
+            kinds: vec![(InterfaceKind::Satellite, vec!["eth1".to_owned()])],
+            preference: vec![InterfaceKind::Satellite],
+            metered: vec![InterfaceKind::Ethernet],
+            ..settings()
+        };
+        let table = table(&all, &settings, |_| InterfaceKind::Ethernet, |_| None);
+        let known = table.values().map(|of| (of.kind, of.preference, of.metered));
         assert_eq!(
-            shown,
-            [
-                (wlan, "wlan0", InterfaceKind::Wifi, false, true, Some(-60)),
-                (wwan, "wwan0", InterfaceKind::Cellular, true, false, None),
-            ]
+            known.collect::<Vec<_>>(),
+            [(InterfaceKind::Ethernet, 1, true), (InterfaceKind::Satellite, 0, false)]
         );
+    }
+
+    #[test]
+    fn what_the_application_tells_of_a_signal_counts_and_lo_has_an_address() {
+        let settings = InterfaceSettings::from(InterfaceFilter {
+            allow: vec!["lo".to_owned()],
+            deny: Vec::new(),
+        });
+        let told = BTreeMap::from([("lo".to_owned(), -70)]);
+        let usable = usable_addresses(&settings, |_| false, &told).unwrap();
+        assert!(usable.values().all(|interface| interface.name == "lo"));
+        let lo = &usable[&IpAddr::from([127, 0, 0, 1])];
+        assert_eq!((lo.kind, lo.signal_strength), (InterfaceKind::Loopback, Some(-70)));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) fn run_inside(test: impl FnOnce()) {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
+    // What it has measured.
+    println!("{said}");
 }
 
 /// Runs `ip` with these arguments, and gives what it says.

@@ -39,21 +39,38 @@ struct Bound {
     interface: NetworkInterface,
     /// Datagrams that the kernel did not take.
     not_taken: u64,
-    /// Is the socket tied to its interface?
+    /// Is the socket tied to its interface, as far as the kernel lets us?
     is_tied: bool,
+    /// Is it one more at the same address, for a server?
+    is_further: bool,
 }
 
 impl Bound {
-    /// Ties the socket to its interface, or loosens it. Kernels before 5.7 let root alone do this.
-    fn tie(&mut self, is_tied: bool) {
+    /// Ties the socket to its interface, or loosens it. Kernels before 5.7 let root alone tie, and
+    /// all of them root alone loosen.
+    fn tie(&mut self, is_tied: bool, address: SocketAddr) {
         if self.is_tied == is_tied {
             return;
         }
         self.is_tied = is_tied;
         let name = &self.interface.name;
         let device = is_tied.then_some(name.as_bytes());
-        if let Err(error) = SockRef::from(&self.socket).bind_device(device) {
-            log::warn!("datagrams may leave by another interface than {name}: {error}");
+        match SockRef::from(&self.socket).bind_device(device) {
+            Ok(()) if is_tied => {
+                log::info!("tied to its interface: interface={name} address={address}");
+            }
+            Ok(()) => log::info!("left to the routes: interface={name} address={address}"),
+            Err(error) if is_tied => log::warn!(
+                "not tied to its interface, so the routes decide by which one datagrams of this \
+                 address leave; run as root, or give a rule for each source address (ip-rule(8)): \
+                 interface={name} address={address}: {error}"
+            ),
+            Err(error) => {
+                self.is_tied = true;
+                log::trace!(
+                    "stays tied to its interface: interface={name} address={address}: {error}"
+                );
+            }
         }
     }
 
@@ -108,10 +125,13 @@ impl Sockets {
             let ip = address.ip();
             let Some(interface) = usable.get(&ip).filter(|interface| interface.name == *name)
             else {
-                log::info!("address gone: interface={name} address={ip}");
+                if !bound.is_further {
+                    log::info!("address gone: interface={name} address={ip}");
+                }
                 return false;
             };
             match (*carrier, interface.carrier) {
+                _ if bound.is_further => {}
                 (true, false) => log::info!("no carrier: interface={name} address={ip}"),
                 (false, true) => log::info!("carrier back: interface={name} address={ip}"),
                 (true, true) | (false, false) => {}
@@ -120,19 +140,12 @@ impl Sockets {
             true
         });
         for (ip, interface) in usable {
-            if self.sockets.keys().any(|address| address.ip() == *ip) {
+            if self.own().any(|(address, _)| address.ip() == *ip) {
                 continue;
             }
             let name = &interface.name;
-            match bind(*ip, name) {
-                Ok((address, socket, state)) => {
-                    log::info!("address in use: interface={name} address={address}");
-                    let interface = interface.clone();
-                    let together = state.max_gso_segments();
-                    let bound =
-                        Bound { socket, state, together, interface, not_taken: 0, is_tied: false };
-                    self.sockets.insert(address, bound);
-                }
+            match self.open(*ip, interface.clone(), false) {
+                Ok(address) => log::info!("address in use: interface={name} address={address}"),
                 // The kernel still sees whether anybody else has it (RFC 4862 §5.4), and tells
                 // when it is done.
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -157,14 +170,60 @@ impl Sockets {
             .filter(|bound| real(bound))
             .map(|bound| bound.interface.name.clone())
             .collect();
-        for bound in self.sockets.values_mut().filter(|bound| real(bound)) {
-            bound.tie(names.len() > 1);
+        for (address, bound) in self.sockets.iter_mut().filter(|(_, bound)| real(bound)) {
+            bound.tie(names.len() > 1, *address);
         }
     }
 
     /// Local addresses, with their ports and what is known of the interfaces behind them.
     pub(super) fn addresses(&self) -> BTreeMap<SocketAddr, NetworkInterface> {
-        self.sockets.iter().map(|(address, bound)| (*address, bound.interface.clone())).collect()
+        self.own().map(|(address, bound)| (*address, bound.interface.clone())).collect()
+    }
+
+    fn own(&self) -> impl Iterator<Item = (&SocketAddr, &Bound)> {
+        self.sockets.iter().filter(|(_, bound)| !bound.is_further)
+    }
+
+    /// Opens one more socket at an address, which [`Sockets::addresses`] does not tell of.
+    pub(super) fn open_further(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+        let like = self.sockets.get(&address)?;
+        let (interface, is_tied) = (like.interface.clone(), like.is_tied);
+        let name = interface.name.clone();
+        match self.open(address.ip(), interface, true) {
+            Ok(further) => {
+                self.sockets.get_mut(&further)?.tie(is_tied, further);
+                Some(further)
+            }
+            Err(error) => {
+                log::debug!("no further socket: interface={name} address={address}: {error}");
+                None
+            }
+        }
+    }
+
+    /// Closes a further socket.
+    pub(super) fn close(&mut self, address: SocketAddr) {
+        self.sockets.remove(&address);
+    }
+
+    /// The interface that the socket of an address is tied to, if it is.
+    pub(super) fn tied_to(&self, address: SocketAddr) -> Option<&str> {
+        let bound = self.sockets.get(&address).filter(|bound| bound.is_tied)?;
+        Some(&bound.interface.name)
+    }
+
+    fn open(
+        &mut self,
+        ip: IpAddr,
+        interface: NetworkInterface,
+        is_further: bool,
+    ) -> io::Result<SocketAddr> {
+        let (address, socket, state) = bind(ip, &interface.name)?;
+        let together = state.max_gso_segments();
+        let (not_taken, is_tied) = (0, false);
+        let bound = Bound { socket, state, together, interface, not_taken, is_tied, is_further };
+        self.sockets.insert(address, bound);
+        Ok(address)
     }
 
     /// Has an interface gone, by what the kernel said to a datagram since the last call?
@@ -250,6 +309,8 @@ fn bind(ip: IpAddr, interface: &str) -> io::Result<(SocketAddr, UdpSocket, UdpSo
         }
     }
     socket.bind(&wanted.into())?;
+    // Errors that routers and peers report (IP_RECVERR) are not asked for: the kernel gives them in
+    // place of sending the next datagram, to whomever that goes, and anybody can forge them.
     // The state forbids the kernel to fragment, which it has to do on links that carry less than
     // our datagrams have. With IPv6 there are none (RFC 8200, section 5).
     let mtu_discover = ip_mtu_discover(&socket)?;
@@ -264,6 +325,7 @@ mod tests {
     use std::net::Ipv6Addr;
     use std::time::Duration;
 
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
     use tokio::time::timeout;
 
     use super::super::namespace::{ip, run_inside};
@@ -280,6 +342,7 @@ mod tests {
         NetworkInterface {
             name: name.to_owned(),
             kind,
+            preference: 0,
             metered: false,
             carrier: true,
             signal_strength: None,
@@ -391,6 +454,38 @@ mod tests {
                 ip(&format!("route add default dev {radio} metric {metric}"));
             }
             run(send_by_each_radio());
+        });
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_loosened_stays_tied() {
+        run_inside(|| {
+            for (radio, address) in [("r0", "10.0.0.1/24"), ("r1", "10.0.1.1/24")] {
+                ip(&format!("link add {radio} type veth peer name far_{radio}"));
+                ip(&format!("address add {address} dev {radio}"));
+            }
+            let none = CapabilitySet::empty();
+            let unprivileged =
+                CapabilitySets { effective: none, permitted: none, inheritable: none };
+            set_capabilities(None, unprivileged).unwrap();
+            run(async {
+                let usable = [("r0", [10, 0, 0, 1]), ("r1", [10, 0, 1, 1])].map(|(radio, ip)| {
+                    (IpAddr::from(ip), interface(radio, InterfaceKind::Ethernet))
+                });
+                let mut sockets = Sockets::default();
+                let device = |sockets: &Sockets| {
+                    let bound = sockets.sockets.values().next().unwrap();
+                    let device = SockRef::from(&bound.socket).device().unwrap();
+                    (device.map(|name| String::from_utf8(name).unwrap()), bound.is_tied)
+                };
+                sockets.update(&BTreeMap::from(usable.clone()));
+                let tied = (Some("r0".to_owned()), true);
+                assert_eq!(device(&sockets), tied);
+                sockets.update(&BTreeMap::from([usable[0].clone()]));
+                assert_eq!(device(&sockets), tied);
+                sockets.update(&BTreeMap::from(usable));
+                assert_eq!(device(&sockets), tied);
+            });
         });
     }
 

@@ -33,6 +33,8 @@ pub mod services;
 #[forbid(unsafe_code)]
 mod shared;
 #[forbid(unsafe_code)]
+pub mod signal_strength;
+#[forbid(unsafe_code)]
 pub mod status;
 #[forbid(unsafe_code)]
 mod text;

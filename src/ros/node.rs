@@ -6,7 +6,7 @@
 //! topic is compressed there is a fifth that does it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::executor::LocalPool;
@@ -16,11 +16,11 @@ use super::bridge::{Bridge, BridgeError};
 use super::logging::{self, Rosout};
 use super::rcl::{self, RclError};
 use super::status::StatusPublisher;
-use super::{params, rcl::Context, services};
+use super::{params, rcl::Context, services, signal_strength};
 use crate::config::{
     Config, ConfigError, Overrides, Parameters, Secrets, Sources, known_parameters,
 };
-use crate::net::{self, DriverHandle, StartError};
+use crate::net::{self, DriverHandle, StartError, clock};
 
 /// Name of the node, unless launch gives another one.
 const NODE_NAME: &str = "rover_link";
@@ -91,14 +91,15 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     let mut pool = LocalPool::new();
     let parameters_served = params::serve(&mut node, in_force)?;
     let link_served = services::serve(&mut node, application.clone())?;
-    let served = futures::future::join(parameters_served, link_served).map(drop);
+    let signals_taken = signal_strength::listen(&mut node, application.clone())?;
+    let served = futures::future::join3(parameters_served, link_served, signals_taken).map(drop);
     if let Err(error) = pool.spawner().spawn_local(served) {
         log::error!("no services: {error}");
     }
 
     let mut ended = Ok(());
     while !stop.load(Ordering::Relaxed) {
-        node.spin_once(status.next_due().saturating_duration_since(Instant::now()).min(SPIN_TIME));
+        node.spin_once(status.next_due().saturating_duration_since(clock::now()).min(SPIN_TIME));
         pool.run_until_stalled();
         let report = bridge.report().lock().clone();
         status.publish_handovers(bridge.handovers().take());

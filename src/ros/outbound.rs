@@ -15,6 +15,7 @@ use super::report::TopicReport;
 use super::shared::Shared;
 use crate::config::{Topic, TypeName};
 use crate::link::{Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteOffer};
+use crate::net::clock;
 
 /// The graph is looked at so often even when nothing reports a change.
 const GRAPH_FALLBACK: Duration = Duration::from_secs(1);
@@ -156,7 +157,7 @@ impl SentTopic {
         }
         seen.sequence = sequence;
         let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
-        shared.application.send(message, now);
+        shared.application.send(message, clock::now());
     }
 
     fn forget_the_gone(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {

@@ -166,14 +166,15 @@ impl Rover {
             identity_file: folder.join("identity.pem"),
             peers: PeerFilter::All,
             peer_fingerprints: BTreeMap::new(),
+            ice_servers: Vec::new(),
             accept: Vec::new(),
             topics: Vec::new(),
-            interfaces: InterfaceFilter { allow: devices, deny: Vec::new() },
+            interfaces: InterfaceFilter { allow: devices, deny: Vec::new() }.into(),
             handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,
         };
         let (application, end) = exchange();
-        let secrets = Secrets { token: Some(TOKEN.to_owned()), fleet_key: None };
+        let secrets = Secrets { token: Some(TOKEN.to_owned()), ..Secrets::default() };
         let driver = start(&config, &secrets, end).unwrap();
         application.command(Wish::OfferRoute { id: RouteId(1), route: route() });
         Self { driver, application, events: Vec::new(), received: Vec::new() }

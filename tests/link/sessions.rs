@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rover_link::config::PeerFilter;
-use rover_link::link::{Command, Event, PeerState, Signal};
+use rover_link::link::{Command, Event, PathSnapshot, PeerState, Signal};
 
 use crate::world::{Setup, World};
 
@@ -85,6 +85,20 @@ fn a_session_is_soon_there_whichever_path_is_the_first_to_be_usable() {
         world.run_until("a and b connect", both_connected);
         let took = world.now - start;
         assert!(took < Duration::from_millis(500), "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
+fn data_takes_the_preferred_network() {
+    for preferred in 0..4 {
+        let mut world = World::new(1);
+        let setup = Setup { addresses: 4, preferred: Some(preferred), ..Setup::default() };
+        world.start("a", &setup);
+        world.start("b", &setup);
+        world.run_until("a and b connect", both_connected);
+        world.run(Duration::from_secs(5));
+        let selected = world.snapshot("a", "b").selected().unwrap().interface.clone();
+        assert_eq!(selected, format!("eth{preferred}"));
     }
 }
 
@@ -293,4 +307,88 @@ fn a_session_survives_an_ice_restart_without_losing_a_message() {
                 event, Event::PeerDisconnected { peer: of, .. } if of == peer)));
         }
     }
+}
+
+#[test]
+fn a_session_survives_the_sleep_of_a_rover_and_delivers_what_was_published_meanwhile() {
+    for asleep in ["a", "b"] {
+        let mut world = connected_pair();
+        let awake = if asleep == "a" { "b" } else { "a" };
+        world.offer(awake, 0, 0);
+        world.run(Duration::from_secs(1));
+        world.put_to_sleep(asleep);
+        for number in 0..100_u32 {
+            world.publish(awake, 0, number.to_be_bytes().to_vec());
+            world.run(Duration::from_millis(600));
+        }
+        world.wake_up(asleep);
+        world.run(Duration::from_secs(1));
+        assert!(both_connected(&world));
+        let delivered: Vec<_> =
+            world.delivered(asleep).iter().map(|(_, _, data)| data.to_vec()).collect();
+        assert_eq!(delivered, (0..100_u32).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_rover_that_slept_for_longer_than_its_peer_waited_connects_anew_at_once() {
+    for asleep in ["a", "b"] {
+        let mut world = connected_pair();
+        world.put_to_sleep(asleep);
+        world.run(Duration::from_secs(400));
+        world.wake_up(asleep);
+        let woken = world.now;
+        world.run(Duration::from_millis(1));
+        assert!(!both_connected(&world));
+        world.run_until("they connect anew", both_connected);
+        let took = world.now - woken;
+        assert!(took < Duration::from_secs(5), "{asleep}: {took:?}");
+    }
+}
+
+#[test]
+fn an_offer_that_got_lost_with_signaling_is_made_again_when_that_is_back() {
+    let offers = |world: &World| {
+        world.signals.iter().filter(|signal| matches!(signal, Signal::Offer(_))).count()
+    };
+    let mut world = connected_pair();
+    world.put_to_sleep("a");
+    world.sign_out("a");
+    world.run(Duration::from_secs(400));
+    let before = offers(&world);
+    world.wake_up("a");
+    world.run(Duration::from_secs(1));
+    assert!(offers(&world) > before);
+    assert!(!world.is_connected("a", "b"));
+    world.sign_in("a");
+    let back = world.now;
+    world.run_until("they connect anew", both_connected);
+    assert!(world.now - back < Duration::from_secs(1), "{:?}", world.now - back);
+}
+
+#[test]
+fn a_way_that_may_be_open_at_last_is_tried_at_once() {
+    let took = |is_told: bool| {
+        let mut world = World::new(1);
+        world.closed = Some(1);
+        let setup = Setup { addresses: 2, ..Setup::default() };
+        world.start("a", &setup);
+        world.start("b", &setup);
+        world.run_until("a and b connect", both_connected);
+        world.run(Duration::from_secs(60));
+        world.closed = None;
+        if is_told {
+            world.tell_reachable("a");
+        }
+        let opened = world.now;
+        world.run_until("the second network is a path", |world| {
+            let is_good =
+                |path: &PathSnapshot| path.interface == "eth1" && path.round_trip_time > 0.0;
+            world.snapshot("a", "b").paths.iter().any(is_good)
+        });
+        world.now - opened
+    };
+    let (told, not_told) = (took(true), took(false));
+    assert!(told < Duration::from_millis(100), "{told:?}");
+    assert!(not_told > 2 * told, "{told:?} {not_told:?}");
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rover_link::config::{HandoverSettings, InterfaceKind, PeerFilter, QueueLimits};
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, HandoverPhase, HandoverReason, Identity, IncomingLimits,
-    NetworkInterface, OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PeerState,
-    PublisherId, RouteId, Signal, Transmit, generate_certificate,
+    LocalAddress, NetworkInterface, OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot,
+    PeerState, PublisherId, RouteId, Signal, Transmit, generate_certificate,
 };
 use rover_link::wire::{FRAGMENT_LEN, Fragment, Header, Place};
 use serde_json::json;
@@ -401,14 +401,16 @@ impl Stage {
     }
 }
 
-fn interface(network: usize, carrier: bool) -> NetworkInterface {
+fn interface(network: usize, carrier: bool) -> LocalAddress {
     NetworkInterface {
         name: format!("eth{network}"),
         kind: InterfaceKind::Ethernet,
+        preference: 0,
         metered: false,
         carrier,
         signal_strength: None,
     }
+    .into()
 }
 
 fn route() -> OutgoingRoute {

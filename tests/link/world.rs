@@ -1,7 +1,7 @@
 //! A world of rovers with one clock, one network and one signaling server, all of them virtual.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ const SIGNALING_DELAY: Duration = Duration::from_millis(40);
 pub(crate) struct World {
     pub(crate) now: Instant,
     rovers: BTreeMap<String, Rover>,
+    asleep: BTreeMap<String, Rover>,
     /// Who is registered; `None` while the server is down.
     registered: Option<BTreeMap<String, Uuid>>,
     /// By the moment of arrival, and in the order of sending.
@@ -29,6 +30,8 @@ pub(crate) struct World {
     random: fastrand::Rng,
     /// Ratio of datagrams that get lost.
     pub(crate) loss: f64,
+    /// A network whose datagrams all get lost.
+    pub(crate) closed: Option<u8>,
     /// Datagrams take up to so much longer, each its own time, so that they overtake each other.
     pub(crate) jitter: Duration,
     /// Changes signals on their way.
@@ -65,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) limit: Option<u32>,
     /// Local addresses, each of which reaches each of the peers'.
     pub(crate) addresses: u8,
+    /// The network that data prefers; 0 is the first address.
+    pub(crate) preferred: Option<u8>,
 }
 
 impl Default for Setup {
@@ -75,6 +80,7 @@ impl Default for Setup {
             pins: BTreeMap::new(),
             limit: Some(1 << 20),
             addresses: 1,
+            preferred: None,
         }
     }
 }
@@ -84,11 +90,13 @@ impl World {
         Self {
             now: Instant::now(),
             rovers: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             registered: Some(BTreeMap::new()),
             in_flight: BTreeMap::new(),
             sent: 0,
             random: fastrand::Rng::with_seed(seed),
             loss: 0.0,
+            closed: None,
             jitter: Duration::ZERO,
             tamper: |signal| signal,
             overheard: None,
@@ -117,11 +125,13 @@ impl World {
         let interface = |network: usize| NetworkInterface {
             name: format!("eth{network}"),
             kind: InterfaceKind::Ethernet,
+            preference: setup.preferred.map_or(0, |of| u8::from(usize::from(of) != network)),
             metered: false,
             carrier: true,
             signal_strength: None,
         };
-        let table = addresses.iter().enumerate().map(|(at, address)| (*address, interface(at)));
+        let table =
+            addresses.iter().enumerate().map(|(at, address)| (*address, interface(at).into()));
         fleet.handle_addresses(table.collect(), self.now);
         let rover = Rover {
             fleet,
@@ -149,6 +159,23 @@ impl World {
         }
     }
 
+    /// Suspends a rover: it does nothing, and what is sent to it is lost.
+    pub(crate) fn put_to_sleep(&mut self, id: &str) {
+        self.asleep.extend(self.rovers.remove_entry(id));
+    }
+
+    /// Ends the sleep of a rover, whose clock has gone on.
+    pub(crate) fn wake_up(&mut self, id: &str) {
+        let (id, rover) = self.asleep.remove_entry(id).unwrap();
+        self.rovers.insert(id, Rover { wake: self.now, ..rover });
+    }
+
+    /// A rover may reach again what it could not.
+    pub(crate) fn tell_reachable(&mut self, id: &str) {
+        self.rovers.get_mut(id).unwrap().fleet.handle_reachable(self.now);
+        self.drain(id);
+    }
+
     /// Ends a rover in order.
     pub(crate) fn stop(&mut self, id: &str) {
         let now = self.now;
@@ -166,6 +193,16 @@ impl World {
         for id in self.rovers.keys().cloned().collect::<Vec<_>>() {
             self.register(&id);
         }
+    }
+
+    /// The way from a rover to the signaling server breaks, and nobody hears of it.
+    pub(crate) fn sign_out(&mut self, id: &str) {
+        self.registered.as_mut().unwrap().remove(id);
+    }
+
+    /// A rover is back at the signaling server.
+    pub(crate) fn sign_in(&mut self, id: &str) {
+        self.register(id);
     }
 
     fn register(&mut self, id: &str) {
@@ -374,7 +411,10 @@ impl World {
                     if let Some(overheard) = &mut self.overheard {
                         overheard.push(transmit.clone());
                     }
-                    if self.random.f64() >= self.loss {
+                    let is_closed = self.closed.is_some_and(|network| {
+                        matches!(transmit.destination.ip(), IpAddr::V4(ip) if ip.octets()[2] == network)
+                    });
+                    if self.random.f64() >= self.loss && !is_closed {
                         let delay = NETWORK_DELAY + self.jitter.mul_f64(self.random.f64());
                         self.send(delay, InFlight::Datagram(transmit));
                     }

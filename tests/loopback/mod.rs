@@ -14,9 +14,10 @@ pub(crate) fn config(id: &str, signaling_url: &str, folder: &Path, peers: PeerFi
         identity_file: folder.join(format!("{id}.pem")),
         peers,
         peer_fingerprints: BTreeMap::new(),
+        ice_servers: Vec::new(),
         accept: Vec::new(),
         topics: Vec::new(),
-        interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() },
+        interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() }.into(),
         handover: HandoverSettings::default(),
         link_quality_publish_rate: 2.0,
     }

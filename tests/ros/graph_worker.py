@@ -123,9 +123,9 @@ class Worker:
     def count(self, topic):
         return len(self._received[topic].digests)
 
-    def arrivals(self, topic):
-        """When each message came, by the monotonic clock of the machine."""
-        return list(self._received[topic].times)
+    def arrivals(self, topic, first=0):
+        """When each message came, from this number on, by the monotonic clock of the machine."""
+        return self._received[topic].times[first:]
 
     def messages(self, topic):
         """The last messages, as many as the subscription keeps, the newest at the end."""

@@ -228,18 +228,20 @@ class Fleet:
 
     # Where the signaling server listens.
     bind = "127.0.0.1:0"
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs: list[Program] = []
         self._holders: list = []
         self._server: Server | None = None
+        # Launch arguments of the signaling server, besides where it listens.
+        self.server_arguments: dict[str, str] = {}
 
     def server(self, token: str = "") -> Server:
         """The signaling server, on a port of its own; `token` counts when it is asked for the first time."""
         if self._server is None:
             environment = {**os.environ, "ROVER_LINK_TOKEN": token}
-            (process,) = expand(LAUNCH / "signaling_server.launch.xml", {"bind": self.bind}, environment)
+            arguments = {"bind": self.bind, **self.server_arguments}
+            (process,) = expand(LAUNCH / "signaling_server.launch.xml", arguments, environment)
             process.argv = [*self.enter("signaling_server"), *process.argv]
             self._server = self.started(Server(process, self.folder / "server.log"))
         return self._server

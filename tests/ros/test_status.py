@@ -55,6 +55,29 @@ def test_link_and_path_quality_tell_of_the_link_and_what_is_not_measured_is_nan(
     assert math.isnan(path["signal_strength"])
 
 
+def test_a_signal_strength_that_is_told_is_shown_until_it_is_old(fleet):
+    a, b = fleet.rover("rover_a", TALK), fleet.rover("rover_b")
+    wait_until_connected(a, b)
+    topic = "/rover_link/signal_strength"
+    (subscription,) = wait_until(lambda: a.graph.subscriptions(topic), "the node listens")
+    assert subscription["type"] == "rover_link/msg/SignalStrength"
+    a.graph.advertise(topic, type="rover_link/msg/SignalStrength")
+
+    def is_shown():
+        a.graph.publish_fields(topic, fields={"interface": "lo", "signal_strength": -87.4})
+        return a.path_quality("rover_b")["signal_strength"] == -87.0
+
+    wait_until(is_shown, "the strength is shown")
+
+    def is_refused():
+        a.graph.publish_fields(topic, fields={"interface": "lo", "signal_strength": 1000.0})
+        return "1000 dBm is not from -200 to 50 dBm" in a.log()
+
+    wait_until(is_refused, "what cannot be is told")
+    wait_until(lambda: math.isnan(a.path_quality("rover_b")["signal_strength"]), "an old one no longer counts")
+    assert a.log().count("1000 dBm is not") == 1
+
+
 def test_the_status_goes_on_while_no_peer_is_there(fleet):
     a = fleet.rover("rover_a", TALK, peers=["rover_b"])
     quality = a.link_quality("rover_b")

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rover_link::link::{Handover, NetworkInterface, Signal, Transmit};
+use rover_link::link::{Handover, LocalAddress, Signal, Transmit};
 use uuid::Uuid;
 
-/// Local addresses and what is known of the interfaces behind them.
-pub(crate) type Addresses = BTreeMap<SocketAddr, NetworkInterface>;
+/// Local addresses and what is known of them.
+pub(crate) type Addresses = BTreeMap<SocketAddr, LocalAddress>;
 
 /// What an endpoint puts out.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ pub(crate) enum Metric {
     /// Largest time between two arrivals beyond the publishing period, of one run; the percentile
     /// is over the seeds.
     GapP50,
+    GapP95,
     GapP99,
     GapMax,
     /// From publishing to arrival; the percentile is over the messages of all seeds.
@@ -52,6 +53,7 @@ impl Metric {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::GapP50 => "gap_p50",
+            Self::GapP95 => "gap_p95",
             Self::GapP99 => "gap_p99",
             Self::GapMax => "gap_max",
             Self::LatencyP50 => "latency_p50",
@@ -79,6 +81,7 @@ impl Metric {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::GapP50
+            | Self::GapP95
             | Self::GapP99
             | Self::GapMax
             | Self::LatencyP50

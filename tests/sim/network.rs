@@ -66,6 +66,7 @@ impl Network {
                     interface: NetworkInterface {
                         name: of.name.clone(),
                         kind: of.kind,
+                        preference: 0,
                         metered: of.metered,
                         carrier: true,
                         signal_strength: None,
@@ -91,7 +92,7 @@ impl Network {
     /// The local addresses of a rover.
     pub(crate) fn addresses(&self, rover: usize) -> Addresses {
         let radios = self.radios[rover].iter();
-        radios.map(|radio| (radio.local, radio.interface.clone())).collect()
+        radios.map(|radio| (radio.local, radio.interface.clone().into())).collect()
     }
 
     /// The path of a local address.

@@ -119,7 +119,7 @@ impl PlainEndpoint {
         let looks_at_carrier = self.policy == Policy::IceRestart;
         self.addresses
             .iter()
-            .filter(|(_, interface)| interface.carrier || !looks_at_carrier)
+            .filter(|(_, known)| known.interface.carrier || !looks_at_carrier)
             .map(|(address, _)| *address)
             .collect()
     }

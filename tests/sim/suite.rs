@@ -113,6 +113,10 @@ scenarios! {
     nothing_arrives_older_than_its_lifespan: "load-outage", "load-outage-paced";
     heavy_and_bursty_loss_is_repaired_in_time:
         "repair-5pc-10", "repair-5pc-60", "repair-burst-10", "repair-burst-60";
+    what_the_lab_does_to_a_path_is_survived_here_too:
+        "lab-carrier-down", "lab-carrier-down-always", "lab-blackhole", "lab-blackhole-always",
+        "lab-one-way-blackhole", "lab-loss-ramp", "lab-new-address";
+    a_path_that_flaps_in_the_lab_is_held_down_here_too: "lab-flapping";
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn class_figures(runs: &[&ClassOutcome], capacity: f64) -> Vec<(Metric, Option<f
     let published = sum(|run| run.measured.published as f64);
     let mut figures = vec![
         (Metric::GapP50, percentile(gaps.clone(), 0.5)),
+        (Metric::GapP95, percentile(gaps.clone(), 0.95)),
         (Metric::GapP99, percentile(gaps.clone(), 0.99)),
         (Metric::GapMax, percentile(gaps, 1.0)),
         (Metric::LatencyP50, rank(&latencies, 0.5)),

@@ -23,7 +23,7 @@ const FLAP_TIME: Duration = Duration::from_secs(60);
 const PROBE_FAST: Duration = Duration::from_millis(20);
 /// … on a standby path, and on the path in use while nothing crosses …
 const PROBE_STANDBY: Duration = Duration::from_millis(100);
-/// … and where each byte is paid for.
+/// … and where each byte is paid for, or passes a TURN server.
 const PROBE_METERED: Duration = Duration::from_secs(5);
 /// A metered path that has to prove itself.
 const PROBE_METERED_PROBATION: Duration = Duration::from_millis(500);
@@ -65,6 +65,22 @@ impl Multipath {
             if let Some(request) = path.checks.request(credentials, now) {
                 self.transmit(id, request);
             }
+        }
+    }
+
+    /// Tries at once whatever does not answer: it may be within reach again.
+    pub(in crate::link) fn try_all(&mut self, now: Instant) {
+        for path in self.paths.values_mut().filter(|path| !path.is_validated) {
+            path.check_due = now;
+            path.checks_sent = 0;
+        }
+        self.check(now);
+        if !self.is_steering() {
+            return;
+        }
+        let silent = self.paths.values().filter(|path| path.is_usable() && !path.state.is_alive());
+        for id in silent.map(|path| path.id).collect::<Vec<_>>() {
+            self.probe(id, self.outage_since.is_some(), now);
         }
     }
 
@@ -316,7 +332,8 @@ impl Multipath {
         let is_selected = self.selected == Some(path.id);
         let is_busy = self.last_data.is_some_and(|at| now < at + BUSY_TIME);
         let is_fresh = now < path.since + FRESH_TIME;
-        let standby = if path.interface.metered { PROBE_METERED } else { PROBE_STANDBY };
+        let is_costly = path.interface.metered || path.relays() > 0;
+        let standby = if is_costly { PROBE_METERED } else { PROBE_STANDBY };
         let pause = match path.state {
             _ if self.outage_since.is_some_and(|since| now < since + OUTAGE_FAST_TIME) => {
                 PROBE_FAST
@@ -325,7 +342,7 @@ impl Multipath {
             PathState::Good | PathState::Probation if is_selected && is_busy => PROBE_FAST,
             PathState::Good | PathState::Probation if is_selected => PROBE_STANDBY,
             PathState::Dead if is_fresh => PROBE_FAST,
-            PathState::Probation if path.interface.metered => PROBE_METERED_PROBATION,
+            PathState::Probation if is_costly => PROBE_METERED_PROBATION,
             PathState::Good
             | PathState::Probation
             | PathState::Dead

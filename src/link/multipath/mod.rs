@@ -28,7 +28,7 @@ mod show;
 mod stream;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ use self::clock::PeerClock;
 use self::lane::{LaneReceiver, LaneSender, Unacked};
 use self::path::{Inbound, Name, Path};
 use self::send::MAX_SEGMENT_LEN;
-use super::interface::NetworkInterface;
+use super::interface::LocalAddress;
 use super::output::Transmit;
 use super::report::{Handover, HandoverReason};
 use super::snapshot::CandidateKind;
@@ -137,7 +137,7 @@ struct Pending {
 pub(super) struct Multipath {
     peer: String,
     settings: HandoverSettings,
-    interfaces: BTreeMap<SocketAddr, NetworkInterface>,
+    locals: BTreeMap<SocketAddr, LocalAddress>,
     remotes: BTreeMap<SocketAddr, CandidateKind>,
     paths: BTreeMap<u16, Path>,
     by_pair: BTreeMap<Pair, u16>,
@@ -196,6 +196,8 @@ pub(super) struct Multipath {
     longest_gap: Duration,
     /// When the caller was asked to come back: if it comes much later, silence was its own.
     asked_for: Instant,
+    /// How much later it has come at most.
+    absence: Duration,
 
     counters: Counters,
     repeated_at_handover: u64,
@@ -206,13 +208,13 @@ impl Multipath {
     pub(super) fn new(
         peer: &str,
         settings: HandoverSettings,
-        interfaces: &BTreeMap<SocketAddr, NetworkInterface>,
+        locals: &BTreeMap<SocketAddr, LocalAddress>,
         now: Instant,
     ) -> Self {
         Self {
             peer: peer.to_owned(),
             settings,
-            interfaces: interfaces.clone(),
+            locals: locals.clone(),
             remotes: BTreeMap::new(),
             paths: BTreeMap::new(),
             by_pair: BTreeMap::new(),
@@ -250,6 +252,7 @@ impl Multipath {
             last_received: None,
             longest_gap: Duration::ZERO,
             asked_for: now,
+            absence: Duration::ZERO,
             counters: Counters::default(),
             repeated_at_handover: 0,
             out: VecDeque::new(),
@@ -351,13 +354,13 @@ impl Multipath {
         self.decide(now);
     }
 
-    /// The local addresses, and what is known of the interfaces behind them.
-    pub(super) fn handle_interfaces(
+    /// The local addresses, and what is known of them.
+    pub(super) fn handle_addresses(
         &mut self,
-        interfaces: &BTreeMap<SocketAddr, NetworkInterface>,
+        locals: &BTreeMap<SocketAddr, LocalAddress>,
         now: Instant,
     ) {
-        self.interfaces.clone_from(interfaces);
+        self.locals.clone_from(locals);
         self.make_paths(now);
         self.update_ends(now);
         self.decide(now);
@@ -372,7 +375,11 @@ impl Multipath {
             self.remotes.remove(&unanswered);
         }
         if self.remotes.len() < MAX_REMOTES || self.remotes.contains_key(&address) {
-            self.remotes.insert(address, kind);
+            let known = self.remotes.entry(address).or_insert(kind);
+            // What the peer says of it counts more than that it was seen.
+            if kind != CandidateKind::PeerReflexive {
+                *known = kind;
+            }
             self.make_paths(now);
             self.update_ends(now);
             self.decide(now);
@@ -447,15 +454,25 @@ impl Multipath {
         self.send_what_is_due(now);
     }
 
+    /// Have both sides described themselves?
+    pub(super) fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// The longest time for which the caller let us sleep beyond what it was asked for.
+    pub(super) fn absence(&self) -> Duration {
+        self.absence
+    }
+
     /// What is ready for the network or the application.
     pub(super) fn take_ready(&mut self) -> Option<Ready> {
         self.out.pop_front()
     }
 
     /// Local addresses with a carrier.
-    pub(super) fn usable_addresses(&self) -> BTreeSet<SocketAddr> {
-        let usable = self.interfaces.iter().filter(|(_, interface)| interface.carrier);
-        usable.map(|(address, _)| *address).collect()
+    pub(super) fn usable_addresses(&self) -> BTreeMap<SocketAddr, LocalAddress> {
+        let usable = self.locals.iter().filter(|(_, known)| known.interface.carrier);
+        usable.map(|(address, known)| (*address, known.clone())).collect()
     }
 
     /// The next DTLS datagram for the session of a lane, with the number of the lane.
@@ -499,10 +516,13 @@ impl Multipath {
     fn make_paths(&mut self, now: Instant) {
         let remotes: Vec<_> =
             self.remotes.iter().map(|(address, kind)| (*address, *kind)).collect();
-        let locals: Vec<_> = self.interfaces.keys().copied().collect();
-        for (remote, kind) in remotes {
-            for local in &locals {
-                self.make_path((*local, remote), kind, now);
+        let mut locals: Vec<_> =
+            self.locals.iter().map(|(address, known)| (known.is_relayed(), *address)).collect();
+        // Direct ones first: there may not be room for all.
+        locals.sort();
+        for (_, local) in locals {
+            for (remote, kind) in &remotes {
+                self.make_path((local, *remote), *kind, now);
             }
         }
     }
@@ -513,33 +533,44 @@ impl Multipath {
             return;
         }
         let fits = pair.0.is_ipv4() == pair.1.is_ipv4();
-        let Some(interface) = self.interfaces.get(&pair.0).filter(|_| fits) else { return };
+        let Some(local) = self.locals.get(&pair.0).filter(|_| fits) else { return };
         if self.paths.len() >= MAX_PATHS {
-            // One whose end has gone gives way.
-            let gone =
-                self.paths.values().find(|path| !path.is_up && Some(path.id) != self.selected);
-            let Some((id, gone)) = gone.map(|path| (path.id, path.pair)) else { return };
+            let Some((id, pair)) = self.least_needed(local.is_relayed()) else { return };
             self.paths.remove(&id);
-            self.by_pair.remove(&gone);
+            self.by_pair.remove(&pair);
         }
         let id = self.next_path;
         let Some(next) = id.checked_add(1) else { return };
         self.next_path = next;
-        let mut path = Path::new(id, pair, interface.clone(), now);
+        let mut path = Path::new(id, pair, local.interface.clone(), now);
+        path.local_candidate = local.kind;
         path.remote_candidate = remote_kind;
-        path.is_up = interface.carrier;
+        path.is_up = local.interface.carrier;
         self.paths.insert(id, path);
         self.by_pair.insert(pair, id);
+    }
+
+    /// The path that gives way to a new one: one whose end has gone, else to a direct path one by a
+    /// TURN server that has not answered.
+    fn least_needed(&self, for_relayed: bool) -> Option<(u16, Pair)> {
+        let mut idle = self.paths.values().filter(|path| Some(path.id) != self.selected);
+        let gone = idle.clone().find(|path| !path.is_up);
+        let found = gone
+            .or_else(|| idle.find(|path| !for_relayed && path.relays() > 0 && !path.is_validated));
+        found.map(|path| (path.id, path.pair))
     }
 
     /// Notes which paths have both their ends.
     fn update_ends(&mut self, now: Instant) {
         for path in self.paths.values_mut() {
-            let interface = self.interfaces.get(&path.pair.0);
-            if let Some(interface) = interface {
-                path.interface.clone_from(interface);
+            if let Some(kind) = self.remotes.get(&path.pair.1) {
+                path.remote_candidate = *kind;
             }
-            let is_up = interface.is_some_and(|interface| interface.carrier)
+            let local = self.locals.get(&path.pair.0);
+            if let Some(local) = local {
+                path.interface.clone_from(&local.interface);
+            }
+            let is_up = local.is_some_and(|local| local.interface.carrier)
                 && self.remotes.contains_key(&path.pair.1);
             if is_up && !path.is_up {
                 path.silent_from = now;
@@ -567,7 +598,9 @@ impl Multipath {
     /// A caller that comes much later than asked has let answers wait: what was silent meanwhile
     /// is not the paths' fault.
     fn notice_own_silence(&mut self, now: Instant) {
-        if now > self.asked_for + LATE {
+        let absence = now.saturating_duration_since(self.asked_for);
+        if absence > LATE {
+            self.absence = self.absence.max(absence);
             for path in self.paths.values_mut() {
                 path.silent_from = now;
             }
@@ -598,15 +631,16 @@ mod tests {
         const LANE: u8 = 1;
         let now = Instant::now();
         let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
-        let interface = NetworkInterface {
+        let interface = crate::link::NetworkInterface {
             name: "wlan0".to_owned(),
             kind: InterfaceKind::Wifi,
+            preference: 0,
             metered: false,
             carrier: true,
             signal_strength: None,
         };
-        let interfaces = BTreeMap::from([(local, interface)]);
-        let mut multipath = Multipath::new("b", HandoverSettings::default(), &interfaces, now);
+        let locals = BTreeMap::from([(local, interface.into())]);
+        let mut multipath = Multipath::new("b", HandoverSettings::default(), &locals, now);
         multipath.make_path((local, remote), CandidateKind::Host, now);
         multipath.open_lane(LANE);
         multipath.selected = Some(0);

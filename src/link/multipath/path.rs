@@ -136,6 +136,12 @@ impl Path {
         }
     }
 
+    /// TURN servers that all that crosses it passes: ours, the peer's, or both.
+    pub(super) fn relays(&self) -> u8 {
+        let ends = [self.local_candidate, self.remote_candidate];
+        ends.iter().map(|end| u8::from(*end == CandidateKind::Relay)).sum()
+    }
+
     /// May data be sent on it?
     pub(super) fn is_usable(&self) -> bool {
         self.is_up && self.is_validated

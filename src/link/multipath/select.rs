@@ -2,10 +2,12 @@
 //! reason with the choice.
 //!
 //! A path that carries beats one that does not; one that is asked for beats the others; one that
-//! loses little beats one that loses much; one that costs nothing beats a metered one; then the
-//! faster one. Data moves for the first two at once, for the others only if the advantage is clear
-//! and lasts.
+//! loses little beats one that loses much; a direct one beats one by a TURN server; one of a preferred
+//! kind of network beats the others, and where no kind is preferred one that costs nothing beats a
+//! metered one; then the faster one. Data moves for the first two at once, for the others only if the
+//! advantage is clear and lasts.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::link::report::HandoverReason;
@@ -18,8 +20,9 @@ pub(super) const ADVANTAGE_TIME: Duration = Duration::from_millis(500);
 const FASTER_BY: f64 = 0.010;
 const FASTER_PART: f64 = 0.2;
 
-/// A metered path has to be so much faster than a free one, seconds, and twice as fast.
-const METERED_FASTER_BY: f64 = 0.1;
+/// A path that is less welcome, by a TURN server or paid for, has to be so much faster than the other
+/// one, seconds, and twice as fast.
+const UNWELCOME_FASTER_BY: f64 = 0.1;
 
 /// Repair hides a loss of a few percent at little cost. So many times `max_loss_ratio` is worth a
 /// slower path.
@@ -36,6 +39,10 @@ pub(super) struct Choosable {
     pub(super) is_wanted: bool,
     /// 0..1.
     pub(super) loss: f64,
+    /// TURN servers on the way.
+    pub(super) relays: u8,
+    /// Place in the order of preference; lower is better.
+    pub(super) preference: u8,
     pub(super) is_metered: bool,
     /// Seconds.
     pub(super) round_trip: f64,
@@ -57,7 +64,7 @@ struct Rank {
     is_unwanted: bool,
     is_lossy: bool,
     is_untried: bool,
-    is_metered: bool,
+    welcome: (u8, u8, bool),
     round_trip_micros: u64,
     id: u16,
 }
@@ -68,13 +75,18 @@ impl Choosable {
         self.state.is_alive()
     }
 
+    /// How welcome data is on it, however it fares; lower is better.
+    fn welcome(&self) -> (u8, u8, bool) {
+        (self.relays, self.preference, self.is_metered)
+    }
+
     fn rank(&self, max_loss: f64) -> Rank {
         Rank {
             is_silent: self.is_silent,
             is_unwanted: !self.is_wanted,
             is_lossy: self.loss >= max_loss * LOSS_WORTH_MOVING,
             is_untried: self.state == PathState::Probation,
-            is_metered: self.is_metered,
+            welcome: self.welcome(),
             round_trip_micros: (self.round_trip * 1e6) as u64,
             id: self.id,
         }
@@ -125,11 +137,11 @@ fn advantage(present: &Choosable, other: &Choosable, max_loss: f64) -> Option<Ha
     }
     let saved = present.round_trip - other.round_trip;
     let is_faster = saved > FASTER_BY.max(FASTER_PART * present.round_trip);
-    match (present.is_metered, other.is_metered) {
-        (true, false) => (saved > -METERED_FASTER_BY).then_some(HandoverReason::Preference),
-        (false, true) => (saved > METERED_FASTER_BY && saved > present.round_trip / 2.0)
+    match other.welcome().cmp(&present.welcome()) {
+        Ordering::Less => (saved > -UNWELCOME_FASTER_BY).then_some(HandoverReason::Preference),
+        Ordering::Greater => (saved > UNWELCOME_FASTER_BY && saved > present.round_trip / 2.0)
             .then_some(HandoverReason::Delay),
-        (true, true) | (false, false) => is_faster.then_some(HandoverReason::Delay),
+        Ordering::Equal => is_faster.then_some(HandoverReason::Delay),
     }
 }
 
@@ -146,6 +158,8 @@ mod tests {
             is_silent: false,
             is_wanted: false,
             loss: 0.0,
+            relays: 0,
+            preference: 0,
             is_metered: false,
             round_trip,
         }
@@ -183,6 +197,33 @@ mod tests {
         assert_eq!(reason(1, &[path(1, 0.06), metered(2, 0.01)]), None);
         let slow = [path(1, 1.0), metered(2, 0.06)];
         assert_eq!(reason(1, &slow), Some((2, HandoverReason::Delay, false)));
+    }
+
+    #[test]
+    fn a_relayed_path_is_left_for_a_direct_one_even_if_that_is_metered() {
+        let relayed = Choosable { relays: 1, ..path(1, 0.01) };
+        let metered = Choosable { is_metered: true, ..path(2, 0.06) };
+        assert_eq!(reason(1, &[relayed, metered]), Some((2, HandoverReason::Preference, false)));
+        assert_eq!(reason(2, &[relayed, metered]), None);
+        let twice = Choosable { relays: 2, ..path(3, 0.01) };
+        assert_eq!(ranked(&[twice, relayed, metered], MAX_LOSS), [2, 1, 3]);
+    }
+
+    #[test]
+    fn a_preferred_path_is_returned_to_and_left_only_for_much_whatever_it_costs() {
+        let second = |id, round_trip| Choosable { preference: 1, ..path(id, round_trip) };
+        let metered = |id, round_trip| Choosable { is_metered: true, ..path(id, round_trip) };
+        let back = [second(1, 0.01), metered(2, 0.05)];
+        assert_eq!(reason(1, &back), Some((2, HandoverReason::Preference, false)));
+        assert_eq!(reason(2, &back), None);
+        let slow = [second(1, 0.01), metered(2, 1.0)];
+        assert_eq!(reason(2, &slow), Some((1, HandoverReason::Delay, false)));
+        assert_eq!(reason(1, &slow), None, "and does not come back to it");
+        let lossy = [second(1, 0.01), Choosable { loss: 0.2, ..path(2, 0.01) }];
+        assert_eq!(reason(2, &lossy), Some((1, HandoverReason::Loss, false)));
+        let dead = Choosable { state: PathState::Dead, ..path(3, 0.01) };
+        let left = [second(1, 0.01), path(2, 0.05), dead];
+        assert_eq!(reason(3, &left), Some((2, HandoverReason::Silence, true)));
     }
 
     #[test]

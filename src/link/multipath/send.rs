@@ -354,6 +354,8 @@ impl Multipath {
                 is_silent: path.is_silent,
                 is_wanted: self.wanted.as_ref() == Some(&path.interface.name),
                 loss: path.loss_sent.certain(now),
+                relays: path.relays(),
+                preference: path.interface.preference,
                 is_metered: path.interface.metered,
                 round_trip: path.round_trip.smoothed().unwrap_or(f64::INFINITY),
             })

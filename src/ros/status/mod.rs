@@ -24,6 +24,7 @@ use r2r::{Clock, Publisher, QosProfile};
 use super::report::BridgeReport;
 use crate::config::{Config, PeerFilter};
 use crate::link::{Handover, PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
+use crate::net::clock;
 use peer::{PeerPublishers, before};
 use route::{Route, routes};
 use window::{Window, Windows};
@@ -63,7 +64,7 @@ impl StatusPublisher {
     pub fn new(node: &mut r2r::Node, config: &Config) -> r2r::Result<Self> {
         let reliable = || QosProfile::default().reliable();
         let late_joiners = reliable().transient_local().keep_last(HANDOVER_DEPTH);
-        let now = Instant::now();
+        let now = clock::now();
         Ok(Self {
             config: Arc::new(config.clone()),
             clock: node.get_ros_clock(),
@@ -88,7 +89,7 @@ impl StatusPublisher {
 
     /// Publishes what is due; does nothing when nothing is.
     pub fn publish(&mut self, node: &mut r2r::Node, snapshot: &Snapshot, report: &BridgeReport) {
-        let now = Instant::now();
+        let now = clock::now();
         let is_status_due = now >= self.status_due;
         let are_diagnostics_due = now >= self.diagnostics_due;
         if !is_status_due && !are_diagnostics_due {
