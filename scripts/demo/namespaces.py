@@ -58,19 +58,24 @@ class Namespaces:
     def join(self, link: str, addresses: dict[str, str]) -> None:
         """Joins two namespaces by a pair of devices of this name, each with an address, and waits until both run."""
         one, other = addresses
-        ends = [self.file_of(one), "type", "veth", "peer", "name", link, "netns", self.file_of(other)]
-        run("ip", "link", "add", link, "netns", *ends)
+        self.cable((one, link), (other, link))
         for name, address in addresses.items():
             self.start_device(name, link, address)
         for name in addresses:
-            self._await_running(name, link)
+            self.await_running(name, link)
+
+    def cable(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """Joins two namespaces by a pair of devices, which are still down; each end is a namespace and a device."""
+        (name, device), (other_name, other_device) = one, other
+        peer = ["peer", "name", other_device, "netns", self.file_of(other_name)]
+        run("ip", "link", "add", device, "netns", self.file_of(name), "type", "veth", *peer)
 
     def start_device(self, name: str, device: str, address: str) -> None:
         """Gives a device its address and sets it up."""
         self.ip(name, f"address add {address}/24 dev {device}")
         self.ip(name, f"link set {device} up")
 
-    def _await_running(self, name: str, device: str) -> None:
+    def await_running(self, name: str, device: str) -> None:
         """Waits for the kernel, which notices a carrier a moment later, on a busy machine half a second.
 
         Fast DDS takes programs for those of one machine, which share memory, only if they found the same interfaces

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 
 class Screen:
-    """Shows a text in place of the one before, on a terminal; elsewhere a line now and then."""
+    """Shows a text in place of the one before, on a terminal; elsewhere a line of `program` now and then."""
 
     LINE_PERIOD = 2.0  # s
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "demo") -> None:
+        self._program = program
         self._is_terminal = sys.stdout.isatty()
         self._height = 0
         self._next_line = 0.0
@@ -27,7 +28,7 @@ class Screen:
             self._height = len(lines)
         elif elapsed >= self._next_line:
             self._next_line = elapsed + self.LINE_PERIOD
-            print(f"[demo] {elapsed:4.1f} s  {line()}", flush=True)
+            print(f"[{self._program}] {elapsed:4.1f} s  {line()}", flush=True)
 
     def clear(self) -> None:
         if self._height:

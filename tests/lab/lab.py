@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from demo.namespaces import Namespaces
-from radios import Radios
+from radios import NoRadiosError, Radios, why_no_radios
 from rovers import Fleet, Server
 
 ROVERS = ("rover_a", "rover_b")
@@ -16,17 +16,22 @@ TOKEN = "a-token-that-the-lab-shares"
 
 
 class Lab(Fleet):
-    """A fleet of two, each in a network namespace with these radios; the links are perfect at first."""
+    """A fleet of two, each in a network namespace with these radios; the links are perfect at first.
+
+    The radios have addresses of these versions of IP.
+    """
 
     bind = f"{SIGNALING[ROVERS[1]]}:0"
 
-    def __init__(self, folder: Path, devices: list[str]) -> None:
+    def __init__(self, folder: Path, devices: list[str], versions: tuple[int, ...] = (4,)) -> None:
+        if reason := why_no_radios():
+            raise NoRadiosError(f"no network namespace with a TUN device can be made: {reason}")
         super().__init__(folder)
         self._devices = devices
         self._namespaces = Namespaces(ROVERS, folder)
         try:
             self._namespaces.join("signal", SIGNALING)
-            self.radios = Radios(self._namespaces, devices, folder / "emulator.log")
+            self.radios = Radios(self._namespaces, devices, folder / "emulator.log", versions=versions)
         except BaseException:
             self._namespaces.end()
             raise

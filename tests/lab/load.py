@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 # Bounds of the queue of each topic, unless it says otherwise.
 QUEUE_MESSAGES = 50
 QUEUE_BYTES = 1_000_000
+# As many as some topics publish during an outage, with room to spare.
+OUTAGE_MESSAGES = 1_000
+
+LONGEST_STEADY_PERIOD = 0.05  # s
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Load:
     sender: dict = field(default_factory=dict)  # parameters of the topic
     receiver: dict = field(default_factory=dict)
     causes: tuple[str, ...] = ()  # why messages of it have to get lost
-    is_held: bool = False  # nothing of it leaves
+    is_held: bool = False  # it leaves by LTE alone, so seldom or never
 
     @property
     def topic(self) -> str:
@@ -42,6 +46,17 @@ class Load:
     def must_arrive(self) -> bool:
         """Does something of it arrive on a machine that is busy, too?"""
         return not self.is_held and "lifespan" not in self.sender
+
+    @property
+    def loses_nothing(self) -> bool:
+        """Does each message of it arrive that was published after both ends knew of each other, whatever happens to the
+        link? Its queue has room for all that is published during an outage."""
+        return self.is_reliable and not set(self.causes) - {"closed"}
+
+    @property
+    def is_steady(self) -> bool:
+        """Does it tell by its gaps how the link fares?"""
+        return self.loses_nothing and self.period <= LONGEST_STEADY_PERIOD
 
     @property
     def is_latched(self) -> bool:
@@ -65,8 +80,10 @@ class Load:
 
 
 LOADS = (
-    Load("cmd", 0.02, (52,), sender={"priority": "critical"}, causes=("closed",)),
-    Load("odom", 0.01, (720,)),
+    Load(
+        "cmd", 0.02, (52,), sender={"priority": "critical", "queue_messages": OUTAGE_MESSAGES}, causes=("closed",)
+    ),
+    Load("odom", 0.01, (720,), sender={"queue_messages": OUTAGE_MESSAGES}),
     Load("scan", 0.1, (8_000,), reliability="best_effort"),
     Load(
         "camera", 0.25, (100_000,), reliability="best_effort",

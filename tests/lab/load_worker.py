@@ -3,7 +3,7 @@ topics.
 
     python3 load_worker.py ROVER PEER NODE
 
-Each line of standard input is a command: `start`, `stop` or `report`; a line of JSON on standard output answers it. The
+Each line of standard input is a command: `start`, `stop`, `report` or `gaps`; a line of JSON on standard output answers it. The
 messages are made and read as bytes, which costs little. Each carries its number.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 import random
 import struct
 import sys
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "ros"))
@@ -86,6 +87,8 @@ class Arrivals:
     duplicates: int = 0
     reordered: int = 0
     last: int = -1
+    came: float = 0.0  # when the last one came, by the monotonic clock
+    gap: float = 0.0  # the longest between two of them since it was last asked for, s
 
     def take(self, message: bytes) -> None:
         (number,) = NUMBER.unpack_from(message, NUMBER_AT)
@@ -93,6 +96,17 @@ class Arrivals:
         self.duplicates += number == self.last
         self.reordered += number < self.last
         self.last = max(self.last, number)
+        now = time.monotonic()
+        self.gap, self.came = max(self.gap, now - self.came), now
+
+    def counts(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("count", "duplicates", "reordered")}
+
+    def take_gap(self) -> float:
+        """The longest time without a message since the last call, s."""
+        now = time.monotonic()
+        gap, self.gap, self.came = max(self.gap, now - self.came), 0.0, now
+        return gap
 
 
 class Worker:
@@ -124,9 +138,13 @@ class Worker:
         return {
             "published": {name: sender.count for name, sender in self._senders.items()},
             "is_matched": all(sender.is_matched() for sender in self._senders.values()),
-            "received": {name: asdict(arrivals) for name, arrivals in self._arrivals.items()},
+            "received": {name: arrivals.counts() for name, arrivals in self._arrivals.items()},
             "statistics": statistics,
         }
+
+    def gaps(self) -> dict:
+        """The longest time without a message of the topics that tell by it how the link fares, since the last call, s."""
+        return {load.name: self._arrivals[load.name].take_gap() for load in LOADS if load.is_steady}
 
     def _take(self, message: TopicStatistics) -> None:
         key = (message.topic, message.direction)

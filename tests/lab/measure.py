@@ -5,27 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+
 @dataclass(frozen=True)
 class Measured:
     """Figures of one stream in one run."""
 
     published: int
-    lost: int
+    missing: list[float]  # when each message that did not arrive was published, s
     duplicates: int
     reordered: int
     gap: float  # largest time between two arrivals beyond the period, s
-    latencies: list[float]  # s, in ascending order
+    deliveries: list[tuple[float, float]]  # when each message that arrived was published, and its latency, s
 
-    def figures(self) -> dict[str, tuple[float, str]]:
-        """Value and unit by metric; the percentiles of gaps are those of a single run."""
-        gaps = {name: (self.gap, "s") for name in ("gap_p50", "gap_p99", "gap_max")}
-        latencies = {
-            "latency_p50": (percentile(self.latencies, 0.5), "s"),
-            "latency_p99": (percentile(self.latencies, 0.99), "s"),
-            "latency_max": (percentile(self.latencies, 1.0), "s"),
-        }
-        counts = {name: (getattr(self, name), "1") for name in ("lost", "duplicates", "reordered")}
-        return {**gaps, **latencies, **counts}
+    @property
+    def lost(self) -> int:
+        """Messages that did not arrive."""
+        return len(self.missing)
+
+    @property
+    def latencies(self) -> list[float]:
+        """In ascending order, s."""
+        return sorted(latency for _, latency in self.deliveries)
 
 
 def measure(
@@ -37,7 +37,7 @@ def measure(
     seen: set[str] = set()
     duplicates = reordered = 0
     newest, last, gap = -1, start, 0.0
-    latencies = []
+    deliveries = []
     for digest, at in arrived:
         if digest not in departures:
             continue
@@ -48,15 +48,15 @@ def measure(
         reordered += order[digest] < newest
         newest = max(newest, order[digest])
         gap, last = max(gap, at - last), at
-        latencies.append(at - departures[digest])
+        deliveries.append((departures[digest], at - departures[digest]))
     # Silence up to the end counts as well.
     gap = max(gap, end - last)
-    lost = len(departures) - len(seen)
-    return Measured(len(departures), lost, duplicates, reordered, max(0.0, gap - period), sorted(latencies))
+    missing = [at for digest, at in departures.items() if digest not in seen]
+    return Measured(len(departures), missing, duplicates, reordered, max(0.0, gap - period), deliveries)
 
 
 def percentile(ascending: list[float], part: float) -> float:
-    """The value that this part of all does not exceed; NaN of none."""
+    """The smallest of the values that this part of all does not exceed; NaN of none."""
     if not ascending:
         return math.nan
-    return ascending[min(len(ascending) - 1, math.ceil(part * len(ascending)) - 1)]
+    return ascending[max(0, math.ceil(part * len(ascending)) - 1)]

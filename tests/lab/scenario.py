@@ -29,6 +29,7 @@ class Stream:
     receiver: str
     rate: float
     size: int
+    case: str  # what its figures are called: with the direction, where there is more than one
 
     @property
     def received_as(self) -> str:
@@ -51,7 +52,7 @@ class Scenario:
     """What happens to the link between two rovers, what they send, and how well that has to arrive."""
 
     def __init__(self, file: Path) -> None:
-        self._raw = tomllib.loads(file.read_text())
+        self._raw = _read(file)
         self.name = self._raw["name"]
         self.duration = self._raw["duration"]
         self.warm_up = self._raw.get("warm_up", WARM_UP)
@@ -64,6 +65,8 @@ class Scenario:
             raise ScenarioError(f"{file}: the lab publishes from the beginning on, without `start`")
         if "tcp" in self._raw:
             raise ScenarioError(f"{file}: the lab has no TCP transfers beside the rovers' messages")
+        if any(event.get("action") == "nat_rebind" for event in self._events()):
+            raise ScenarioError(f"{file}: the lab has no NAT between the radios for `nat_rebind`")
 
     def device(self, path: str) -> str:
         """Name of the device that stands for a path."""
@@ -83,12 +86,15 @@ class Scenario:
 
     def streams(self, rovers: tuple[str, str]) -> list[Stream]:
         """All messages, by topic and sender."""
-        ways = {"a": [rovers], "b": [rovers[::-1]], "both": [rovers, rovers[::-1]]}
-        return [
-            Stream(traffic["name"], sender, receiver, traffic["rate"], traffic["size"])
-            for traffic in self.traffic
-            for sender, receiver in ways[traffic["from"]]
-        ]
+        there, back = (*rovers, "a_to_b"), (*rovers[::-1], "b_to_a")
+        ways = {"a": [there], "b": [back], "both": [there, back]}
+        streams = []
+        for traffic in self.traffic:
+            name, publishers = traffic["name"], traffic["from"]
+            for sender, receiver, direction in ways[publishers]:
+                case = f"{name} {direction}" if publishers == "both" else name
+                streams.append(Stream(name, sender, receiver, traffic["rate"], traffic["size"], case))
+        return streams
 
     def topics(self, stream_names: list[str]) -> dict[str, dict]:
         """The parameters of these topics at their sender."""
@@ -110,6 +116,15 @@ class Scenario:
     def targets(self, name: str) -> dict[str, float]:
         """What a class of messages has to reach, by metric."""
         return self._raw.get("target", {}).get(name, {})
+
+    def run_targets(self) -> dict[str, float]:
+        """What the whole run has to reach, by metric."""
+        targets = self._raw.get("target", {})
+        return {metric: value for metric, value in targets.items() if not isinstance(value, dict)}
+
+    def happenings(self) -> list[tuple[float, str]]:
+        """All that happens, in words, each with its moment; a ramp is one."""
+        return sorted((at, _words(event)) for event in self._events() for at in self._times(event))
 
     def steps(self) -> list[Step]:
         """All that happens, in the order of time."""
@@ -139,8 +154,29 @@ class Scenario:
         return times
 
 
+def _read(file: Path) -> dict:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ScenarioError(f"{file}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{file}: {error}") from None
+
+
 def _first(pair: tuple):
     return pair[0]
+
+
+def _words(event: dict) -> str:
+    arrow = {"a_to_b": " a→b", "b_to_a": " b→a"}.get(event.get("direction", "both"), "")
+    where = f"{event['path']}{arrow} " if "path" in event else ""
+    if "action" in event:
+        return where + event["action"].replace("_", " ")
+    changes = [
+        {("up", True): "up", ("up", False): "down"}.get(pair, f"{pair[0]} {pair[1]}") for pair in event["set"].items()
+    ]
+    ramp = f" within {event['ramp']:g} s" if event.get("ramp") else ""
+    return f"{where}{', '.join(changes)}{ramp}"
 
 
 def _between(before, after, part: float):

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
-"""Loads the link between two rovers with all kinds of topics for long, and checks that nothing grows and that all adds up.
-Run it by: make soak
+"""Loads the link between two rovers with all kinds of topics for long while their networks fail, and checks that nothing
+grows, that all adds up and that nothing reliable is lost. Run it by: make soak
 
 Two rovers, each in a network namespace, joined by an emulated Wi-Fi and LTE as in load-wifi and load-lte of tests/scenarios.
 Topics of every kind cross in both directions (tests/lab/load.py), some of them beyond what may cross, so that
-messages are dropped for each of the reasons that ~/topic_statistics names. Each minute prints a line. Fails if
+messages are dropped for each of the reasons that ~/topic_statistics names. Every 5 to 20 s something happens to the
+networks (tests/lab/random_faults.py), drawn by a seed. Each minute and each fault print a line. Fails if
 
   - a counter falls, or those of a topic do not add up at either rover: taken = messages + waiting + all dropped;
   - at the end, when nothing is under way, not all that one side has sent has arrived at the other, or other than what was
     published was taken, or other than what was published at the far side arrived;
+  - a message is missing of a topic that has room for all that is published during an outage, whatever happens;
   - more waits than the bounds of a queue allow;
   - a message comes twice or out of order;
   - the memory of a node is not flat: the median of its last 10 minutes differs from that of the minutes 5 to 15 by more than
     5 %, be it all that is resident (RSS) or what is its own, without the memory that Fast DDS shares; not judged in runs of
     less than 25 minutes;
-  - a node logs an error.
+  - a session ends, for none of the faults lasts as long as one lives without a path;
+  - a program logs an error.
 
 Writes target/soak.json.
 """
@@ -24,12 +27,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import re
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 LAB = Path(__file__).resolve().parent
@@ -44,6 +50,7 @@ try:
     from demo.screen import aligned
     from lab import ROVERS, Lab
     from load import LOADS, topics
+    from random_faults import Fault, draw_faults
     from rovers import LAUNCH, Rover, wait_until
 except ImportError as error:
     sys.exit(f"{error}. Source the environment first: . ./env.sh, or run: make soak")
@@ -60,6 +67,7 @@ SAMPLE_PERIOD = 10.0  # s between two looks at memory and CPU time
 BASE = (5 * MINUTE, 15 * MINUTE)
 END = 10 * MINUTE
 MEMORY_CHANGE = 0.05
+ERROR = re.compile(r"\[(ERROR|FATAL)\b|panicked at|^Traceback")
 # Beyond it a report of failures says nothing more.
 MOST_FAILURES = 50
 
@@ -70,12 +78,18 @@ def main() -> int:
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long messages flow (default: %(default).0f)")
+    parser.add_argument(
+        "--faults", choices=["random", "none"], default="random", help="what happens to the networks (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, help="of the faults; the same seed gives the same ones (default: a new one)")
     parser.add_argument("--json", type=Path, default=ROOT / "target/soak.json", help="where the figures go (%(default)s)")
+    parser.add_argument("--logs", type=Path, help="folder that keeps the logs of all programs (default: none is kept)")
     arguments = parser.parse_args()
     if reason := why_no_namespaces():
         print(f"the soak needs network namespaces: {reason}", file=sys.stderr)
         return 1
-    result = soak(arguments.seconds)
+    seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
+    result = soak(arguments.seconds, seed if arguments.faults == "random" else None, arguments.logs)
     print(f"\n{table(result)}\n")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(result.figures(), indent=1) + "\n")
@@ -85,27 +99,37 @@ def main() -> int:
     return 1 if result.failures else 0
 
 
-def soak(seconds: float) -> Result:
-    """Runs all of it."""
+def soak(seconds: float, seed: int | None, logs: Path | None = None) -> Result:
+    """Runs all of it, with the faults of a seed or without any; a folder for `logs` keeps those of all programs."""
+    faults = [] if seed is None else draw_faults(seed, seconds, WIFI_AND_LTE.radios)
+    print(f"[soak] {seconds:.0f} s, " + (f"{len(faults)} faults of --seed={seed}" if faults else "no faults"), flush=True)
     with tempfile.TemporaryDirectory(prefix="rover_link_soak_") as folder:
         lab = RoomyLab(Path(folder), WIFI_AND_LTE.devices)
         try:
-            result = Soak(lab, seconds).run()
+            result = Soak(lab, Result(seconds, seed), faults).run()
         except BaseException:
             for name, log in lab.logs().items():
                 print(f"--- the end of {name}.log\n{log[-2000:]}", file=sys.stderr)
             raise
         finally:
             killed = lab.end()
+            if logs:
+                keep(lab.logs(), logs)
         result.failures += [f"{name} had to be killed" for name in killed]
-        for rover in ROVERS:
-            result.failures += errors_in(lab.logs()[rover], rover)
+        for name, log in lab.logs().items():
+            result.failures += [f"{name} logs: {line}" for line in errors_in(log)]
         return result
 
 
-def errors_in(log: str, rover: str) -> list[str]:
-    signs = ("[ERROR]", "[FATAL]", "panicked at")
-    return [f"{rover} logs: {line}" for line in log.splitlines() if any(sign in line for sign in signs)]
+def keep(logs: dict[str, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, log in logs.items():
+        (folder / f"{name}.log").write_text(log)
+
+
+def errors_in(log: str) -> list[str]:
+    """Lines that tell of what must not happen, whatever happens to the networks."""
+    return [line for line in log.splitlines() if ERROR.search(line)]
 
 
 class RoomyLab(Lab):
@@ -127,11 +151,23 @@ class Sample:
     cpu: float  # s since it was started
 
 
+@dataclass(frozen=True)
+class Happened:
+    """A fault, and what was seen of it."""
+
+    at: float  # s since the load began
+    duration: float  # s
+    name: str
+    gaps: dict[str, float]  # longest until the next one began, s, by receiver and topic
+
+
 @dataclass
 class Result:
     """What came of a run."""
 
     seconds: float
+    seed: int | None
+    faults: list[Happened] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=lambda: {rover: [] for rover in ROVERS})
     reports: dict[str, dict] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -157,6 +193,8 @@ class Result:
     def figures(self) -> dict:
         return {
             "seconds": self.seconds,
+            "seed": self.seed,
+            "faults": [vars(happened) for happened in self.faults],
             "failures": self.failures,
             "memory_base_and_end": {rover: self.memory(rover) for rover in ROVERS},
             "cpu": {rover: self.cpu(rover) for rover in ROVERS},
@@ -168,11 +206,10 @@ class Result:
 class Soak:
     """One run."""
 
-    def __init__(self, lab: Lab, seconds: float) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, result: Result, faults: Sequence[Fault]) -> None:
+        self._lab, self._result, self._faults = lab, result, faults
         self._rovers: dict[str, Rover] = {}
         self._ends: dict[str, Part] = {}
-        self._result = Result(seconds)
 
     def run(self) -> Result:
         for device, conditions in WIFI_AND_LTE.radios.items():
@@ -221,20 +258,49 @@ class Soak:
         return True
 
     def _load(self) -> None:
-        """Lets messages flow for as long as is wanted, and looks at all of it meanwhile."""
+        """Lets messages flow for as long as is wanted, lets faults happen, and looks at all of it meanwhile."""
         for rover in ROVERS:
             self._tell(rover, "start")
         began, reports = time.monotonic(), {}
         passed = 0.0
         self._take_samples(passed)
+        self._gaps()
+        changes = self._changes()
         while passed < self._result.seconds:
             due = min(passed + SAMPLE_PERIOD, self._result.seconds)
-            time.sleep(max(0.0, began + due - time.monotonic()))
+            while changes and changes[0][0] <= due:
+                at, change = changes.pop(0)
+                sleep_until(began + at)
+                change()
+            sleep_until(began + due)
             self._take_samples(due)
             if due % MINUTE < passed % MINUTE or due == self._result.seconds:
                 reports = self._look(reports)
                 print(f"[soak] {due / MINUTE:5.1f} min  {self._line(reports)}", flush=True)
             passed = due
+        self._note_gaps()
+
+    def _changes(self) -> list[tuple[float, Callable[[], None]]]:
+        """What is to be done to the networks, and when, s since the load began."""
+        begins = [(fault.at, partial(self._begin, fault)) for fault in self._faults]
+        ends = [(fault.over, partial(fault.end, self._lab)) for fault in self._faults]
+        return sorted(begins + ends, key=lambda change: change[0])
+
+    def _begin(self, fault: Fault) -> None:
+        self._note_gaps()
+        print(f"[soak] {fault.at:7.1f} s  {fault.name}, {fault.duration:.1f} s", flush=True)
+        fault.begin(self._lab)
+        self._result.faults.append(Happened(fault.at, fault.duration, fault.name, {}))
+
+    def _note_gaps(self) -> None:
+        """Ends the time in which gaps count as those of the last fault."""
+        gaps = self._gaps()
+        if self._result.faults:
+            self._result.faults[-1].gaps.update(gaps)
+
+    def _gaps(self) -> dict[str, float]:
+        """Longest of each topic that tells by it how the link fares, since the last call, s."""
+        return {f"{name} at {rover}": gap for rover in ROVERS for name, gap in self._tell(rover, "gaps").items()}
 
     def _look(self, earlier: dict[str, dict]) -> dict[str, dict]:
         reports = {rover: self._tell(rover, "report") for rover in ROVERS}
@@ -263,6 +329,10 @@ class Soak:
         # The first one alone was there before its peer.
         self._fail(ledger.without_effect(*ROVERS, reports))
         self._fail(self._memory())
+        # In the end the nodes end it themselves.
+        for rover in ROVERS:
+            lines = self._rovers[rover].log().splitlines()
+            self._fail(f"{rover} has lost the session: {line}" for line in lines if "disconnected: peer=" in line)
 
     def _memory(self) -> Iterator[str]:
         for rover in ROVERS:
@@ -325,7 +395,7 @@ def is_same(one: dict, other: dict) -> bool:
 
 def table(result: Result) -> str:
     """What became of each topic, and what the nodes used."""
-    rows = [["from", "topic", "published", "taken", "sent", "arrived", "delivered", *ledger.CAUSES, "waiting"]]
+    rows = [["from", "topic", "published", "taken", "sent", "arrived", "delivered", "got", *ledger.CAUSES, "waiting"]]
     for sender, receiver in (ROVERS, ROVERS[::-1]):
         for load in LOADS:
             sent = ledger.row(result.reports[sender], load.topic, ledger.SEND)
@@ -333,7 +403,8 @@ def table(result: Result) -> str:
             if sent is None or received is None:
                 continue
             published = result.reports[sender]["published"][load.name]
-            counts = [published, sent["taken"], sent["messages"], received["taken"], received["messages"]]
+            got = result.reports[receiver]["received"][load.name]["count"]
+            counts = [published, sent["taken"], sent["messages"], received["taken"], received["messages"], got]
             counts += [sent[f"dropped_{cause}"] + received[f"dropped_{cause}"] for cause in ledger.CAUSES]
             rows.append([sender, load.name, *map(str, counts), str(sent["waiting"] + received["waiting"])])
     used = []
@@ -344,7 +415,23 @@ def table(result: Result) -> str:
         ]
         judged = "; ".join(memory) or "memory not judged: the run was too short"
         used.append(f"{rover}: {judged}; CPU {result.cpu(rover):.1%} of a core")
-    return "\n".join([*aligned(rows), "", *used])
+    return "\n".join([*aligned(rows), "", *used, *fault_table(result)])
+
+
+def fault_table(result: Result) -> list[str]:
+    """What happened to the networks, and how long topics that lose nothing stood still."""
+    if not result.faults:
+        return []
+    streams = list(result.faults[0].gaps)
+    rows = [["at", "lasts", "fault", *streams]]
+    for happened in result.faults:
+        gaps = [f"{happened.gaps[stream] * 1e3:.0f} ms" for stream in streams]
+        rows.append([f"{happened.at:.1f} s", f"{happened.duration:.1f} s", happened.name, *gaps])
+    return ["", "What happened, and the longest time without a message until the next fault:", *aligned(rows)]
+
+
+def sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::time::Instant;
 
 use super::command::Change;
@@ -93,13 +94,20 @@ impl Air {
     }
 }
 
-/// The flow of an IPv4 packet: its protocol, addresses and ports, as a number. Packets without ports
-/// and what is no IPv4 share flows.
+/// The flow of an IP packet: its protocol, addresses and ports, as a number. Packets without ports
+/// share flows, those with options or extension headers may be told apart by what follows instead.
 fn flow(packet: &[u8]) -> u64 {
-    /// Bytes of a header without options: the protocol stands at 9, the addresses from 12 on.
-    const HEADER: usize = 20;
+    /// Bytes of a header without options; protocol and addresses in it (RFC 791 §3.1).
+    const HEADER_4: usize = 20;
+    const WITHIN_4: (usize, Range<usize>) = (9, 12..HEADER_4);
+    /// The same without extensions (RFC 8200 §3).
+    const HEADER_6: usize = 40;
+    const WITHIN_6: (usize, Range<usize>) = (6, 8..HEADER_6);
+    let is_version_6 = packet.first().is_some_and(|byte| byte >> 4 == 6);
+    let (header, (protocol, addresses)) =
+        if is_version_6 { (HEADER_6, WITHIN_6) } else { (HEADER_4, WITHIN_4) };
     let mut hasher = DefaultHasher::new();
-    (packet.get(9), packet.get(12..HEADER), packet.get(HEADER..HEADER + 4)).hash(&mut hasher);
+    (packet.get(protocol), packet.get(addresses), packet.get(header..header + 4)).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -107,16 +115,23 @@ fn flow(packet: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    /// A packet of IP version 4 or 6 whose destination port ends in this byte.
+    fn packet(version: u8, protocol: u8, port: u8, length: usize) -> Vec<u8> {
+        let (protocol_at, port_at) = if version == 6 { (6, 43) } else { (9, 23) };
+        let mut packet = vec![0; length];
+        packet[0] = version << 4;
+        (packet[protocol_at], packet[port_at]) = (protocol, port);
+        packet
+    }
+
     #[test]
     fn packets_of_one_connection_are_a_flow() {
-        let packet = |protocol: u8, port: u8, length: usize| {
-            let mut packet = vec![0; length];
-            (packet[9], packet[21]) = (protocol, port);
-            packet
-        };
-        assert_eq!(flow(&packet(17, 5, 100)), flow(&packet(17, 5, 1_400)));
-        assert_ne!(flow(&packet(17, 5, 100)), flow(&packet(17, 6, 100)));
-        assert_ne!(flow(&packet(17, 5, 100)), flow(&packet(6, 5, 100)));
+        for version in [4, 6] {
+            let flow = |protocol, port, length| flow(&packet(version, protocol, port, length));
+            assert_eq!(flow(17, 5, 100), flow(17, 5, 1_400));
+            assert_ne!(flow(17, 5, 100), flow(17, 6, 100));
+            assert_ne!(flow(17, 5, 100), flow(6, 5, 100));
+        }
         assert_eq!(flow(&[]), flow(&[0; 3]));
     }
 }

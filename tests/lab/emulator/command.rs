@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Carrier { radio: String, sides: [bool; 2], is_on: bool },
     /// Tell how the links are.
     Show,
+    /// Write the line to the log.
+    Note,
 }
 
 /// One new value.
@@ -37,7 +39,7 @@ pub(crate) enum Change {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CommandError {
-    #[error("no such command; there are: set, carrier, show")]
+    #[error("no such command; there are: set, carrier, show, note")]
     Unknown,
     #[error("`{0}` is none of {1}")]
     Word(String, &'static str),
@@ -45,8 +47,8 @@ pub(crate) enum CommandError {
     Change(String),
     #[error("there is no radio `{0}`")]
     Radio(String),
-    #[error("the kernel refuses: {0}")]
-    Kernel(#[from] io::Error),
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
 }
 
 impl FromStr for Command {
@@ -71,6 +73,7 @@ impl FromStr for Command {
                 Ok(Self::Carrier { radio: radio.to_owned(), sides, is_on })
             }
             ["show"] => Ok(Self::Show),
+            ["note", _, ..] => Ok(Self::Note),
             _ => Err(CommandError::Unknown),
         }
     }
@@ -165,6 +168,7 @@ mod tests {
         for line in [
             "",
             "show me",
+            "note",
             "set r",
             "set r up up=true",
             "set r both up=perhaps",

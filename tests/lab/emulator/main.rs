@@ -7,6 +7,7 @@
 
 mod air;
 mod command;
+mod journal;
 #[path = "../../sim/link.rs"]
 mod link;
 #[path = "../../sim/queue.rs"]
@@ -18,7 +19,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 use clap::Parser;
@@ -27,6 +28,7 @@ use rustix::io::Errno;
 
 use air::Air;
 use command::{Command, CommandError};
+use journal::Journal;
 use tun::Tun;
 
 /// Emulates the radio links between two network namespaces.
@@ -42,6 +44,7 @@ use tun::Tun;
 ///   carrier RADIO SIDE on|off        SIDE: a, b, both. What the kernel there says of the device
 ///   show                             how each link is, and the bytes it was given, dropped, lost
 ///                                    and delivered
+///   note TEXT                        nothing but a line in the log: something else was done
 #[derive(Parser)]
 #[command(name = "link_emulator", verbatim_doc_comment)]
 struct Arguments {
@@ -56,6 +59,10 @@ struct Arguments {
     /// Seed of losses and jitter
     #[arg(long, default_value_t = 1)]
     seed: u64,
+
+    /// Where to write each command that was carried out, but `show`, after the moment: Unix time, s
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 
     /// Name of a radio, on both sides
     #[arg(value_name = "RADIO", required = true)]
@@ -83,6 +90,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let devices: Vec<[Tun; 2]> = a.into_iter().zip(b).map(|(a, b)| [a, b]).collect();
     let mut air = Air::new(&arguments.radios, arguments.seed);
     let mut input = Input::default();
+    let mut journal = Journal::create(arguments.log.as_deref()).context("cannot make the log")?;
     answer("ready")?;
     loop {
         let now = Instant::now();
@@ -94,7 +102,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if has_input {
             let Some(lines) = input.lines()? else { return Ok(()) };
             for line in lines {
-                match line.parse().and_then(|command| obey(command, &mut air, &devices)) {
+                match carry_out(&line, &mut air, &devices, &mut journal) {
                     Ok(said) => answer(&said)?,
                     Err(error) => answer(&format!("error: {error}"))?,
                 }
@@ -138,6 +146,23 @@ fn take_packets(air: &mut Air, devices: &[[Tun; 2]]) -> io::Result<()> {
     Ok(())
 }
 
+/// Does what a line says and writes it down; returns the answer.
+fn carry_out(
+    line: &str,
+    air: &mut Air,
+    devices: &[[Tun; 2]],
+    journal: &mut Journal,
+) -> Result<String, CommandError> {
+    let command: Command = line.parse()?;
+    let is_change = command != Command::Show;
+    let began = SystemTime::now();
+    let said = obey(command, air, devices)?;
+    if is_change {
+        journal.add(began, line)?;
+    }
+    Ok(said)
+}
+
 fn obey(command: Command, air: &mut Air, devices: &[[Tun; 2]]) -> Result<String, CommandError> {
     let known = |name: &str| air.radio(name).ok_or(CommandError::Radio(name.to_owned()));
     match command {
@@ -152,6 +177,7 @@ fn obey(command: Command, air: &mut Air, devices: &[[Tun; 2]]) -> Result<String,
             }
         }
         Command::Show => return Ok(air.show()),
+        Command::Note => {}
     }
     Ok("ok".to_owned())
 }
