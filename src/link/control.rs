@@ -56,7 +56,13 @@ pub(crate) enum Control {
         kind: CandidateKind,
     },
     /// The sender can no longer be reached there.
-    AddressRemoved { address: SocketAddr },
+    AddressRemoved {
+        address: SocketAddr,
+        /// When it was so, by the clock that frames tell, µs: what waits through an outage is out of
+        /// date when it arrives.
+        #[serde(default)]
+        at: Option<u32>,
+    },
     /// Something that only a later version knows.
     #[serde(other)]
     Unknown,

@@ -7,7 +7,7 @@
 //! once that is proven and frames are agreed, and live within them.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use str0m::Input;
@@ -261,7 +261,8 @@ impl Lanes {
             return;
         }
         for gone in before.iter().filter(|candidate| !after.contains(candidate)) {
-            self.said.push(Control::AddressRemoved { address: gone.address });
+            let at = Some(self.multipath.clock(now));
+            self.said.push(Control::AddressRemoved { address: gone.address, at });
         }
         for new in after.iter().filter(|candidate| !before.contains(candidate)) {
             self.said.push(Control::AddressAdded { address: new.address, kind: new.kind });
@@ -280,9 +281,15 @@ impl Lanes {
         }
     }
 
-    /// The peer says that it can no longer be reached at an address.
-    pub(super) fn remove_peer_address(&mut self, address: SocketAddr, now: Instant) {
-        self.multipath.remove_remote(address, now);
+    /// The peer says that it can no longer be reached at an address, since a moment of its clock.
+    pub(super) fn remove_peer_address(
+        &mut self,
+        address: SocketAddr,
+        at: Option<u32>,
+        now: Instant,
+    ) {
+        let age = at.map_or(Duration::ZERO, |at| self.multipath.age(at, now));
+        self.multipath.remove_remote(address, age, now);
     }
 
     /// Does this datagram belong here?

@@ -302,8 +302,8 @@ impl Session {
                 self.lanes.add_peer_address(address, kind, now);
                 None
             }
-            Control::AddressRemoved { address } => {
-                self.lanes.remove_peer_address(address, now);
+            Control::AddressRemoved { address, at } => {
+                self.lanes.remove_peer_address(address, at, now);
                 None
             }
             Control::Hello(_) | Control::Unknown => None,

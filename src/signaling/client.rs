@@ -38,6 +38,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 const GOOD_DURATION: Duration = Duration::from_secs(10);
 /// Time to the next attempt after the server has refused: a person has to put that right.
 const REFUSED_DELAY: Duration = Duration::from_secs(10);
+/// The kernel asks again within so long: an attempt that began just before the network was there
+/// succeeds by itself.
+const FRESH_DURATION: Duration = Duration::from_secs(1);
+/// Between the end of one attempt and the beginning of the next.
+const LEAST_DELAY: Duration = Duration::from_millis(100);
 /// Signals sent at once before they are spread over time. Half of what the server admits, so that
 /// signals that the network has pushed together still pass.
 const SEND_BURST: f64 = MEMBER_RATE as f64 / 2.0;
@@ -249,7 +254,13 @@ impl Client {
         let mut backoff = Backoff::new();
         loop {
             let started = Instant::now();
-            let end = match timeout(CONNECT_TIMEOUT, self.server.connect()).await {
+            let connecting = timeout(CONNECT_TIMEOUT, self.server.connect());
+            let connected = tokio::select! {
+                connected = connecting => connected,
+                // What began before the network was there waits for longer and longer.
+                () = self.hopeless(started) => continue,
+            };
+            let end = match connected {
                 Ok(Ok(socket)) => self.converse(socket).await,
                 Ok(Err(error)) => End::from(error),
                 Err(_) => End::Lost(String::from("the server does not answer")),
@@ -275,9 +286,21 @@ impl Client {
                     return;
                 }
             }
+            // Attempts begin so far apart, however long each takes to fail.
+            let delay = delay.saturating_sub(started.elapsed()).max(LEAST_DELAY);
             if timeout(delay, self.doubt.notified()).await.is_ok() {
                 backoff = Backoff::new();
                 sleep(backoff.delay(fastrand::f64())).await;
+            }
+        }
+    }
+
+    /// Returns when the network changes though an attempt is old: a fresh one may do better.
+    async fn hopeless(&self, started: Instant) {
+        loop {
+            self.doubt.notified().await;
+            if started.elapsed() > FRESH_DURATION {
+                return;
             }
         }
     }

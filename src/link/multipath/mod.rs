@@ -397,12 +397,21 @@ impl Multipath {
         seen.find(|(address, _)| !has_answered(address)).map(|(address, _)| *address)
     }
 
-    /// The peer can no longer be reached at this address: it says so itself.
-    pub(super) fn remove_remote(&mut self, address: SocketAddr, now: Instant) {
-        if self.remotes.remove(&address).is_some() {
-            self.update_ends(now);
-            self.decide(now);
+    /// The peer can no longer be reached at this address: it said so itself, so long ago. If anything
+    /// has come from there since, it is back.
+    pub(super) fn remove_remote(&mut self, address: SocketAddr, age: Duration, now: Instant) {
+        let is_back = |path: &Path| {
+            // What was under way when the address went may come a little later.
+            let under_way = assess::normal_confirmation(path);
+            let since = now.checked_sub(age).map(|said| said + under_way);
+            path.last_heard.is_some_and(|heard| since.is_some_and(|since| heard > since))
+        };
+        let mut of_address = self.paths.values().filter(|path| path.pair.1 == address);
+        if of_address.any(is_back) || self.remotes.remove(&address).is_none() {
+            return;
         }
+        self.update_ends(now);
+        self.decide(now);
     }
 
     /// Takes a datagram from the network. Anything may arrive here.
@@ -624,22 +633,43 @@ const RAW_GRACE: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::NetworkInterface;
     use crate::link::snapshot::PathState;
 
-    #[test]
-    fn a_lane_takes_no_more_than_it_can_hold_while_the_pace_holds_it_back() {
-        const LANE: u8 = 1;
-        let now = Instant::now();
-        let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
-        let interface = crate::link::NetworkInterface {
+    fn interface() -> NetworkInterface {
+        NetworkInterface {
             name: "wlan0".to_owned(),
             kind: InterfaceKind::Wifi,
             preference: 0,
             metered: false,
             carrier: true,
             signal_strength: None,
-        };
-        let locals = BTreeMap::from([(local, interface.into())]);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_back_is_not_forgotten_for_what_was_said_before() {
+        let now = Instant::now();
+        let pair = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
+        let locals = BTreeMap::from([(pair.0, interface().into())]);
+        let mut multipath = Multipath::new("b", HandoverSettings::default(), &locals, now);
+        multipath.add_remote(pair.1, CandidateKind::Host, now);
+        let later = now + Duration::from_secs(10);
+        let path = multipath.paths.get_mut(&0).unwrap();
+        path.round_trip.add(Duration::from_millis(60), now);
+        path.last_heard = Some(later - Duration::from_millis(50));
+        multipath.remove_remote(pair.1, Duration::from_secs(2), later);
+        assert!(multipath.remotes.contains_key(&pair.1), "heard since");
+        multipath.remove_remote(pair.1, Duration::from_millis(60), later);
+        assert!(!multipath.remotes.contains_key(&pair.1), "that was still under way");
+    }
+
+    #[test]
+    fn a_lane_takes_no_more_than_it_can_hold_while_the_pace_holds_it_back() {
+        const LANE: u8 = 1;
+        let now = Instant::now();
+        let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
+        let locals = BTreeMap::from([(local, interface().into())]);
         let mut multipath = Multipath::new("b", HandoverSettings::default(), &locals, now);
         multipath.make_path((local, remote), CandidateKind::Host, now);
         multipath.open_lane(LANE);

@@ -196,9 +196,11 @@ impl Path {
         self.reordering = Duration::from_micros(report.reordering.into()).mul_f64(1.25);
         if report.highest > self.confirmed {
             self.confirmed = report.highest;
-            self.last_confirmed = Some(now);
             self.unconfirmed_from = self.first_unconfirmed();
-            if let Some(sent) = self.sent_at(report.highest) {
+            // A report by another path may tell late of what arrived long ago.
+            let sent = self.sent_at(report.highest);
+            self.last_confirmed = Some(sent.map_or(now, |sent| self.arrival_of(sent).min(now)));
+            if let Some(sent) = sent {
                 self.confirmed_sent = Some(sent);
                 self.handle_confirmed(now.saturating_duration_since(sent), age, is_same_path, now);
             }
@@ -219,6 +221,11 @@ impl Path {
             let copy = Copy { path: self.id, number: first.number };
             lost.extend(first.carried.into_iter().flatten().map(|name| (name, copy)));
         }
+    }
+
+    /// When a frame that left then was over there, if all was well.
+    fn arrival_of(&self, sent: Instant) -> Instant {
+        sent + Duration::from_secs_f64(self.round_trip.smoothed().unwrap_or(0.0) / 2.0)
     }
 
     fn handle_confirmed(

@@ -1,6 +1,6 @@
 //! What comes from the network: answers to checks, and frames taken apart.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::check::Transaction;
 use super::lane::{Arrival, Copy};
@@ -34,7 +34,7 @@ impl Multipath {
                 let (id, interface) = (path.id, path.interface.name.clone());
                 log::debug!("path answers: peer={} path={id} interface={interface}", self.peer);
                 if let Some(former) = superseded {
-                    self.remove_remote(former, now);
+                    self.remove_remote(former, Duration::ZERO, now);
                 }
                 self.decide(now);
             }
