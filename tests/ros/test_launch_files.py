@@ -10,6 +10,7 @@ SHARE = Path(get_package_share_directory("rover_link"))
 PROGRAMS = Path(get_package_prefix("rover_link"), "lib", "rover_link")
 NODE = str(PROGRAMS / "rover_link_node")
 SERVER = str(PROGRAMS / "signaling_server")
+NO_TURN = ["--turn-url=", "--turn-secret-file="]
 
 ROVER = SHARE / "launch/rover.launch.xml"
 SIGNALING_SERVER = SHARE / "launch/signaling_server.launch.xml"
@@ -79,19 +80,23 @@ def test_the_rover_stays_in_the_domain_of_the_shell():
 
 def test_the_signaling_server_listens_on_loopback_by_default():
     (server,) = expand(SIGNALING_SERVER)
-    assert server.argv == [SERVER, "--bind=127.0.0.1:3001", "--token-file=", "--ros-args"]
+    assert server.argv == [SERVER, "--bind=127.0.0.1:3001", "--token-file=", *NO_TURN, "--ros-args"]
     assert server.env["RUST_LOG"] == "info"
 
 
 def test_each_argument_of_the_signaling_server_overrides():
-    (server,) = expand(SIGNALING_SERVER, {"bind": "[::]:4000", "token_file": "/run/a token", "log_level": "debug"})
-    assert server.argv == [SERVER, "--bind=[::]:4000", "--token-file=/run/a token", "--ros-args"]
+    turn = {"turn_url": "turn:192.0.2.1", "turn_secret_file": "/run/secret"}
+    (server,) = expand(
+        SIGNALING_SERVER, {"bind": "[::]:4000", "token_file": "/run/a token", "log_level": "debug", **turn}
+    )
+    own = ["--bind=[::]:4000", "--token-file=/run/a token", "--turn-url=turn:192.0.2.1", "--turn-secret-file=/run/secret"]
+    assert server.argv == [SERVER, *own, "--ros-args"]
     assert server.env["RUST_LOG"] == "debug"
 
 
 def test_the_demo_starts_a_server_and_two_rovers_in_domains_of_their_own():
     server, rover_a, rover_b = expand(DEMO)
-    assert server.argv == [SERVER, "--bind=127.0.0.1:3001", "--token-file=", "--ros-args"]
+    assert server.argv == [SERVER, "--bind=127.0.0.1:3001", "--token-file=", *NO_TURN, "--ros-args"]
     for rover, name in ((rover_a, "rover_a"), (rover_b, "rover_b")):
         assert rover.argv == [
             NODE, "--signaling-url=ws://127.0.0.1:3001", "--ros-args", "--log-level", "info",
