@@ -54,6 +54,17 @@ impl NameGlob {
     }
 }
 
+/// Why an interface may not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterfaceRefusal {
+    /// No pattern of `allow` matches.
+    NotAllowed,
+    /// A pattern of `deny` matches.
+    Denied,
+    /// It is `lo`, which `allow` does not write out.
+    Loopback,
+}
+
 /// Which network interfaces are used; globs over their names. `deny` wins; `lo` is used only when
 /// `allow` writes it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +78,20 @@ pub struct InterfaceFilter {
 impl InterfaceFilter {
     /// May the interface of this name be used?
     pub fn allows(&self, name: &str) -> bool {
+        self.refusal(name).is_none()
+    }
+
+    /// Why the interface of this name may not be used; `None` where it may.
+    pub fn refusal(&self, name: &str) -> Option<InterfaceRefusal> {
         let any = |globs: &[String]| globs.iter().any(|glob| matches_interface(glob, name));
-        let allowed = if name == "lo" {
-            self.allow.iter().any(|glob| glob == "lo")
+        if any(&self.deny) {
+            Some(InterfaceRefusal::Denied)
+        } else if name == "lo" {
+            let is_written_out = self.allow.iter().any(|glob| glob == "lo");
+            (!is_written_out).then_some(InterfaceRefusal::Loopback)
         } else {
-            any(&self.allow)
-        };
-        allowed && !any(&self.deny)
+            (!any(&self.allow)).then_some(InterfaceRefusal::NotAllowed)
+        }
     }
 }
 
@@ -198,6 +216,7 @@ mod tests {
         };
         assert!(filter.allows("wlan0") && filter.allows("eth0.100") && filter.allows("br0"));
         assert!(!filter.allows("docker0") && !filter.allows("br-12ab"));
+        assert_eq!(filter.refusal("docker0"), Some(InterfaceRefusal::Denied));
     }
 
     #[test]
@@ -209,6 +228,8 @@ mod tests {
         assert!(!allow(&["*"]).allows("lo") && !allow(&["l*"]).allows("lo"));
         assert!(allow(&["*", "lo"]).allows("lo"));
         assert!(!allow(&["lo"]).allows("wlan0"));
+        assert_eq!(allow(&["*"]).refusal("lo"), Some(InterfaceRefusal::Loopback));
+        assert_eq!(allow(&["lo"]).refusal("wlan0"), Some(InterfaceRefusal::NotAllowed));
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! What kind of network an interface leads to.
 
+use std::fmt;
+
 /// Kind of a network interface; the numbers are those of `PathQuality.msg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InterfaceKind {
@@ -17,4 +19,18 @@ pub enum InterfaceKind {
     Vpn = 5,
     /// Within the machine.
     Loopback = 6,
+}
+
+impl fmt::Display for InterfaceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unknown => "unknown",
+            Self::Ethernet => "ethernet",
+            Self::Wifi => "wifi",
+            Self::Cellular => "cellular",
+            Self::Satellite => "satellite",
+            Self::Vpn => "vpn",
+            Self::Loopback => "loopback",
+        })
+    }
 }

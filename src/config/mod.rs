@@ -30,7 +30,7 @@ mod value;
 
 pub use admission::{Admission, Admitted};
 pub use error::{ConfigError, Fault, Problem};
-pub use filter::{InterfaceFilter, NameGlob, PeerFilter};
+pub use filter::{InterfaceFilter, InterfaceRefusal, NameGlob, PeerFilter};
 pub use handover::{Duplicate, HandoverSettings};
 pub use ice_server::{IceServerUri, IceService};
 pub use interface::InterfaceKind;

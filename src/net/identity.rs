@@ -50,13 +50,22 @@ pub enum IdentityError {
 /// # Errors
 /// [`IdentityError`], with the path and the remedy.
 pub fn load_or_create(path: &Path) -> Result<Certificate, IdentityError> {
+    load(path)?.map_or_else(|| create(path), Ok)
+}
+
+/// Reads the identity; `None` where there is no file yet.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub(super) fn load(path: &Path) -> Result<Option<Certificate>, IdentityError> {
     match fs::read_to_string(path) {
         Ok(text) => {
             check_permissions(path)?;
-            parse(&text).map_err(|what| IdentityError::Content { path: path.to_owned(), what })
+            let content = |what| IdentityError::Content { path: path.to_owned(), what };
+            parse(&text).map(Some).map_err(content)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
-        Err(source) => Err(IdentityError::Io { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error(path, source)),
     }
 }
 

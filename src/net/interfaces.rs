@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::addresses::{States, in_use};
+use super::addresses::{States, Unused, judged};
 use crate::config::{InterfaceKind, InterfaceSettings};
 use crate::link::NetworkInterface;
 
@@ -16,6 +16,9 @@ const SYS_CLASS_NET: &str = "/sys/class/net";
 
 /// What drivers of Wi-Fi radios tell, a line each; not there on a machine without one.
 const PROC_NET_WIRELESS: &str = "/proc/net/wireless";
+
+/// What the kernel counts of all interfaces, a line each.
+const PROC_NET_DEV: &str = "/proc/net/dev";
 
 /// What the kernel tells of IPv6 addresses, a line each; not there where it has no IPv6.
 const PROC_NET_IF_INET6: &str = "/proc/net/if_inet6";
@@ -51,19 +54,94 @@ pub(super) fn usable_addresses(
     is_open: impl Fn(IpAddr) -> bool,
     told: &BTreeMap<String, i16>,
 ) -> io::Result<BTreeMap<IpAddr, NetworkInterface>> {
-    let mut found = if_addrs::get_if_addrs()?;
-    for found in &mut found {
-        // An IPv4 address can have a label: the name of its interface, a colon, and anything.
-        let name = found.name.split(':').next().unwrap_or_default().to_owned();
-        found.name = name;
+    let verdicts = verdicts(settings, is_open)?.into_iter();
+    let used: Vec<_> =
+        verdicts.filter(|(_, unused)| unused.is_none()).map(|(found, _)| found).collect();
+    Ok(table(&used, settings, kind_by_kernel, signal_strengths(told)))
+}
+
+/// An address of this machine, or an interface without any.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) interface: NetworkInterface,
+    /// `None` where the interface has none.
+    pub(super) address: Option<IpAddr>,
+    /// Why the link does not use it; `None` where it does.
+    pub(super) unused: Option<Unused>,
+}
+
+/// All addresses and interfaces, for people: [`usable_addresses`] are those among them that are used
+/// where none has a socket yet.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn judged_addresses(settings: &InterfaceSettings) -> io::Result<Vec<Judged>> {
+    let told = BTreeMap::new();
+    let signal_strength = signal_strengths(&told);
+    let describe = |name: &str, carrier: bool| {
+        describe(name, carrier, settings, kind_by_kernel, &signal_strength)
+    };
+    let verdicts = verdicts(settings, |_| false)?;
+    let mut all: Vec<_> = verdicts
+        .iter()
+        .map(|(found, unused)| Judged {
+            interface: describe(&found.name, found.is_oper_up()),
+            address: Some(found.ip()),
+            unused: *unused,
+        })
+        .collect();
+    for name in names(&fs::read_to_string(PROC_NET_DEV)?) {
+        if verdicts.iter().all(|(found, _)| found.name != name) {
+            // It cannot be read while the interface is down.
+            let carrier = Path::new(SYS_CLASS_NET).join(name).join("carrier");
+            let carrier = fs::read_to_string(carrier).unwrap_or_default();
+            let refusal = settings.filter.refusal(name).map(Unused::from);
+            all.push(Judged {
+                interface: describe(name, carrier.trim() == "1"),
+                address: None,
+                unused: refusal.or(Some(Unused::NoAddress)),
+            });
+        }
     }
-    found.retain(|found| settings.filter.allows(&found.name));
+    all.sort_by(|one, other| {
+        (&one.interface.name, one.address).cmp(&(&other.interface.name, other.address))
+    });
+    Ok(all)
+}
+
+/// The names of all interfaces, from what the kernel tells of them: two lines of headings, then one
+/// for each.
+fn names(dev: &str) -> impl Iterator<Item = &str> {
+    dev.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim()))
+}
+
+/// The addresses of this machine, and why some are not used.
+fn verdicts(
+    settings: &InterfaceSettings,
+    is_open: impl Fn(IpAddr) -> bool,
+) -> io::Result<Vec<(if_addrs::Interface, Option<Unused>)>> {
+    let (mut allowed, mut verdicts) = (Vec::new(), Vec::new());
+    for mut found in if_addrs::get_if_addrs()? {
+        // An IPv4 address can have a label: the name of its interface, a colon, and anything.
+        found.name = found.name.split(':').next().unwrap_or_default().to_owned();
+        match settings.filter.refusal(&found.name) {
+            Some(refusal) => verdicts.push((found, Some(refusal.into()))),
+            None => allowed.push(found),
+        }
+    }
     let states = States::read(&fs::read_to_string(PROC_NET_IF_INET6).unwrap_or_default());
+    verdicts.extend(judged(allowed, &states, is_open));
+    Ok(verdicts)
+}
+
+fn kind_by_kernel(name: &str) -> InterfaceKind {
+    kind_of(name, &Path::new(SYS_CLASS_NET).join(name))
+}
+
+/// Tells the strength of an interface's signal, dBm: as the application knows it, else the kernel.
+fn signal_strengths(told: &BTreeMap<String, i16>) -> impl Fn(&str) -> Option<i16> {
     let signals = fs::read_to_string(PROC_NET_WIRELESS).unwrap_or_default();
-    let kind = |name: &str| kind_of(name, &Path::new(SYS_CLASS_NET).join(name));
-    let signal_strength =
-        |name: &str| told.get(name).copied().or_else(|| signal_strength(&signals, name));
-    Ok(table(&in_use(found, &states, is_open), settings, kind, signal_strength))
+    move |name| told.get(name).copied().or_else(|| signal_strength(&signals, name))
 }
 
 /// Addresses with what is known of their interfaces.
@@ -74,18 +152,28 @@ fn table(
     signal_strength: impl Fn(&str) -> Option<i16>,
 ) -> BTreeMap<IpAddr, NetworkInterface> {
     let describe = |found: &if_addrs::Interface| {
-        let kind = settings.kind_of(&found.name).unwrap_or_else(|| kind(&found.name));
-        NetworkInterface {
-            name: found.name.clone(),
-            kind,
-            preference: settings.preference_of(kind),
-            metered: settings.is_metered(kind),
-            // IFF_RUNNING: it is up, and so is the layer below.
-            carrier: found.is_oper_up(),
-            signal_strength: signal_strength(&found.name),
-        }
+        // IFF_RUNNING: it is up, and so is the layer below.
+        describe(&found.name, found.is_oper_up(), settings, &kind, &signal_strength)
     };
     found.iter().map(|found| (found.ip(), describe(found))).collect()
+}
+
+fn describe(
+    name: &str,
+    carrier: bool,
+    settings: &InterfaceSettings,
+    kind: impl Fn(&str) -> InterfaceKind,
+    signal_strength: impl Fn(&str) -> Option<i16>,
+) -> NetworkInterface {
+    let kind = settings.kind_of(name).unwrap_or_else(|| kind(name));
+    NetworkInterface {
+        name: name.to_owned(),
+        kind,
+        preference: settings.preference_of(kind),
+        metered: settings.is_metered(kind),
+        carrier,
+        signal_strength: signal_strength(name),
+    }
 }
 
 /// The kind of an interface: what its driver says, else what its name stands for, else what its
@@ -209,6 +297,11 @@ mod tests {
         let told = BTreeMap::from([("lo".to_owned(), -70)]);
         let usable = usable_addresses(&settings, |_| false, &told).unwrap();
         assert!(usable.values().all(|interface| interface.name == "lo"));
+        let judged = judged_addresses(&settings).unwrap();
+        let used = judged.iter().filter(|of| of.unused.is_none());
+        assert!(used.filter_map(|of| of.address).eq(usable.keys().copied()));
+        let others = judged.iter().filter(|of| of.interface.name != "lo");
+        assert!(others.into_iter().all(|of| of.unused == Some(Unused::NotAllowed)));
         let lo = &usable[&IpAddr::from([127, 0, 0, 1])];
         assert_eq!((lo.kind, lo.signal_strength), (InterfaceKind::Loopback, Some(-70)));
     }
@@ -232,6 +325,17 @@ mod tests {
         assert_eq!(kind("mesh", &[("tun_flags", ""), ethernet]), InterfaceKind::Vpn);
         assert_eq!(kind("lan", &[ethernet]), InterfaceKind::Ethernet);
         assert_eq!(kind("mystery", &[]), InterfaceKind::Unknown);
+    }
+
+    #[test]
+    fn interfaces_without_an_address_are_known_by_their_names() {
+        let dev = "\
+Inter-|   Receive                            |  Transmit
+ face |bytes    packets errs drop fifo frame |bytes    packets errs drop fifo colls
+    lo:    1564      22    0    0    0     0     1564      22    0    0    0     0
+eth0.100:   0       0    0    0    0     0        0       0    0    0    0     0
+";
+        assert_eq!(names(dev).collect::<Vec<_>>(), ["lo", "eth0.100"]);
     }
 
     #[test]

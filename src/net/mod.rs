@@ -8,6 +8,7 @@ pub mod clock;
 mod compression;
 mod compressor;
 mod driver;
+pub mod examine;
 mod exchange;
 mod identity;
 mod interfaces;

@@ -74,11 +74,8 @@ impl NodeError {
 /// # Errors
 /// [`NodeError`], when it cannot start or has to end by itself.
 pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
-    let arguments: Vec<String> = std::env::args().collect();
-    logging::start(arguments.iter().cloned());
-    // This context first: it says what ROS does not like, r2r's only that it does not.
-    let context = Context::new(&arguments).map_err(NodeError::Arguments)?;
-    let mut node = r2r::Node::create(r2r::Context::create()?, NODE_NAME, "")?;
+    logging::start(std::env::args());
+    let (context, mut node) = create()?;
     let rosout = Rosout::new(&mut node)?;
     let (config, in_force) = configure(&node, overrides)?;
     let secrets = Secrets::from_environment()?;
@@ -116,8 +113,20 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     ended
 }
 
+/// The node, named and remapped as the command line asks for, and a context for a second one.
+pub(super) fn create() -> Result<(Context, r2r::Node), NodeError> {
+    let arguments: Vec<String> = std::env::args().collect();
+    // This context first: it says what ROS does not like, r2r's only that it does not.
+    let context = Context::new(&arguments).map_err(NodeError::Arguments)?;
+    let node = r2r::Node::create(r2r::Context::create()?, NODE_NAME, "")?;
+    Ok((context, node))
+}
+
 /// The configuration, and each parameter with the value in force.
-fn configure(node: &r2r::Node, overrides: Overrides) -> Result<(Config, Parameters), ConfigError> {
+pub(super) fn configure(
+    node: &r2r::Node,
+    overrides: Overrides,
+) -> Result<(Config, Parameters), ConfigError> {
     let mut values = params::given(node);
     let mut sources = Sources::of_process();
     overrides.apply(&mut values, &mut sources);

@@ -73,6 +73,16 @@ unsafe extern "C" {
     ) -> rcl_ret_t;
 }
 
+/// Lets no other program discover the nodes of this one, nor these discover others. It does nothing
+/// once there is a second thread, which might be reading the environment.
+pub fn discover_nobody() {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    if threads == 1 {
+        // SAFETY: no other thread reads or writes the environment meanwhile, for there is none.
+        unsafe { env::set_var("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF") };
+    }
+}
+
 /// Turns a return code into a result, with the text that rcl keeps per thread.
 fn check(call: &'static str, code: rcl_ret_t) -> Result<(), RclError> {
     if code == RCL_RET_OK as rcl_ret_t {

@@ -6,6 +6,7 @@
 //! followed by the next one of the list. New addresses and lost ones are told to the core, which
 //! decides what goes where.
 
+pub(super) mod inquiry;
 mod reflexive;
 mod relay;
 mod resolve;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use self::reflexive::Reflexive;
 use self::relay::Relay;
 use self::resolve::Resolver;
+pub(super) use self::resolve::look_up;
 use self::stream::{FromStream, Stream, Told};
 use super::sockets::Sockets;
 use crate::config::{IceServerUri, IceService};
@@ -56,9 +58,32 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A server, with what it takes to be let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Server {
-    uri: IceServerUri,
-    credentials: Option<(String, String)>,
+pub(super) struct Server {
+    pub(super) uri: IceServerUri,
+    /// Username and credential, for TURN.
+    pub(super) credentials: Option<(String, String)>,
+}
+
+/// The servers of the configuration, and username and credential for those that relay.
+pub(super) fn configured(uris: &[IceServerUri], turn: Option<&(String, String)>) -> Vec<Server> {
+    uris.iter().map(|uri| Server { uri: uri.clone(), credentials: turn.cloned() }).collect()
+}
+
+/// The servers that signaling offers.
+pub(super) fn offered(offered: &[message::IceServer]) -> Vec<Server> {
+    let mut servers = Vec::new();
+    for server in offered {
+        let credentials = (!server.username.is_empty())
+            .then(|| (server.username.clone(), server.credential.clone()));
+        for text in &server.urls {
+            match IceServerUri::parse(text) {
+                Ok(uri) => servers.push(Server { uri, credentials: credentials.clone() }),
+                Err(error) => log::debug!("server passed over: {error}"),
+            }
+        }
+    }
+    servers.truncate(MAX_OFFERED);
+    servers
 }
 
 /// A TURN server at one of its addresses.
@@ -138,11 +163,7 @@ impl Servers {
         turn: Option<&(String, String)>,
         now: Instant,
     ) -> Self {
-        let configured: Vec<_> = uris
-            .iter()
-            .map(|uri| Server { uri: uri.clone(), credentials: turn.cloned() })
-            .filter(is_of_use)
-            .collect();
+        let configured = configured(uris, turn).into_iter().filter(is_of_use).collect();
         let (told, telling) = mpsc::channel(QUEUE);
         Self {
             configured,
@@ -163,19 +184,8 @@ impl Servers {
 
     /// Takes what the signaling server offers, in place of what it offered before.
     pub(super) fn set_offered(&mut self, offered: &[message::IceServer], now: Instant) {
-        let mut servers = Vec::new();
-        for server in offered {
-            let credentials = (!server.username.is_empty())
-                .then(|| (server.username.clone(), server.credential.clone()));
-            for text in &server.urls {
-                match IceServerUri::parse(text) {
-                    Ok(uri) => servers.push(Server { uri, credentials: credentials.clone() }),
-                    Err(error) => log::debug!("server passed over: {error}"),
-                }
-            }
-        }
+        let mut servers = self::offered(offered);
         servers.retain(is_of_use);
-        servers.truncate(MAX_OFFERED);
         if servers == self.offered {
             return;
         }

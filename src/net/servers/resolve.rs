@@ -1,6 +1,7 @@
 //! From the names of servers to their addresses.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,21 @@ impl Default for Resolver {
     }
 }
 
+/// The addresses of a server, looked up now.
+///
+/// # Errors
+/// What the system says.
+pub(in crate::net) async fn look_up(uri: &IceServerUri) -> io::Result<Vec<SocketAddr>> {
+    match uri.host.parse() {
+        Ok(ip) => Ok(vec![SocketAddr::new(ip, uri.port)]),
+        Err(_) => addresses_of(&uri.host, uri.port).await,
+    }
+}
+
+async fn addresses_of(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((host, port)).await?.take(MAX_ADDRESSES).collect())
+}
+
 impl Resolver {
     /// The addresses of a server, as far as they are known; asks for what is not. Needs a tokio
     /// runtime where there are names.
@@ -56,9 +72,7 @@ impl Resolver {
             name.again = None;
             let tell = self.tell.clone();
             tokio::spawn(async move {
-                let found = lookup_host((key.0.as_str(), key.1)).await;
-                let found = found.map(|all| all.take(MAX_ADDRESSES).collect());
-                let addresses = found.unwrap_or_else(|error| {
+                let addresses = addresses_of(&key.0, key.1).await.unwrap_or_else(|error| {
                     log::debug!("server not found: name={}: {error}", key.0);
                     Vec::new()
                 });

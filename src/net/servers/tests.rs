@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A TURN server for these users, whose password is their name.
-async fn turn_server(users: &[&str]) -> SocketAddr {
+pub(super) async fn turn_server(users: &[&str]) -> SocketAddr {
     let listener = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut server = Server::new(TransportType::Udp, address, "realm".to_owned());
@@ -245,7 +245,7 @@ async fn an_address_goes_with_the_interface_it_was_lent_to() {
 }
 
 /// A STUN server that sees all that comes with a port higher by so much, as behind a NAT.
-async fn stun_server(shift: u16) -> SocketAddr {
+pub(super) async fn stun_server(shift: u16) -> SocketAddr {
     let socket = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
