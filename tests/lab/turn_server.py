@@ -38,6 +38,11 @@ class TurnServer(Program):
         """`transport` is that between a rover and the server, udp or tcp."""
         return f"turn:{self.address}:{PORT}?transport={transport}"
 
+    def begin_end(self) -> None:
+        # In the background of a script SIGINT is ignored, and coturn leaves that so.
+        if self.process.poll() is None:
+            self.process.terminate()
+
     def wait_until_listening(self) -> None:
         for transport in ("UDP", "TCP"):
             self.wait_for_log(f"IPv4. {transport} listener opened on")
