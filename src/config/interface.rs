@@ -21,9 +21,10 @@ pub enum InterfaceKind {
     Loopback = 6,
 }
 
-impl fmt::Display for InterfaceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl InterfaceKind {
+    /// Its name in the configuration and in what people read.
+    pub(super) fn name(self) -> &'static str {
+        match self {
             Self::Unknown => "unknown",
             Self::Ethernet => "ethernet",
             Self::Wifi => "wifi",
@@ -31,6 +32,12 @@ impl fmt::Display for InterfaceKind {
             Self::Satellite => "satellite",
             Self::Vpn => "vpn",
             Self::Loopback => "loopback",
-        })
+        }
+    }
+}
+
+impl fmt::Display for InterfaceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }

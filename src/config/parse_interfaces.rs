@@ -13,24 +13,17 @@ const DEFAULT_ALLOW: &[&str] = &["*"];
 /// that belong to a bridge carry no address.
 const DEFAULT_DENY: &[&str] = &["docker*", "br-*"];
 
-/// Kinds of network by name.
-const NETWORK_KINDS: &[(&str, InterfaceKind)] = &[
-    ("ethernet", InterfaceKind::Ethernet),
-    ("wifi", InterfaceKind::Wifi),
-    ("cellular", InterfaceKind::Cellular),
-    ("satellite", InterfaceKind::Satellite),
-    ("vpn", InterfaceKind::Vpn),
+/// Kinds that can be written.
+const NETWORK_KINDS: &[InterfaceKind] = &[
+    InterfaceKind::Ethernet,
+    InterfaceKind::Wifi,
+    InterfaceKind::Cellular,
+    InterfaceKind::Satellite,
+    InterfaceKind::Vpn,
 ];
 
-/// What leads to no network.
-const LOOPBACK: (&str, InterfaceKind) = ("loopback", InterfaceKind::Loopback);
-
 pub(super) fn interfaces(reader: &mut Reader<'_>) -> InterfaceSettings {
-    let metered: Vec<_> = NETWORK_KINDS
-        .iter()
-        .filter(|(_, kind)| DEFAULT_METERED.contains(kind))
-        .map(|(name, _)| *name)
-        .collect();
+    let metered: Vec<_> = DEFAULT_METERED.iter().map(|kind| kind.name()).collect();
     InterfaceSettings {
         filter: InterfaceFilter {
             allow: reader.list("interfaces.allow", DEFAULT_ALLOW, interface_glob),
@@ -66,21 +59,21 @@ fn kinds(reader: &mut Reader<'_>) -> Vec<(InterfaceKind, Vec<String>)> {
 }
 
 fn network_kind(text: &str) -> Result<InterfaceKind, Fault> {
-    kind_among(NETWORK_KINDS.iter(), text)
+    kind_among(NETWORK_KINDS.iter().copied(), text)
 }
 
 /// The kind of this name, loopback too.
 pub(super) fn interface_kind(text: &str) -> Result<InterfaceKind, Fault> {
-    kind_among(NETWORK_KINDS.iter().chain([&LOOPBACK]), text)
+    kind_among(NETWORK_KINDS.iter().copied().chain([InterfaceKind::Loopback]), text)
 }
 
-fn kind_among<'a>(
-    kinds: impl Iterator<Item = &'a (&'a str, InterfaceKind)> + Clone,
+fn kind_among(
+    mut kinds: impl Iterator<Item = InterfaceKind> + Clone,
     text: &str,
 ) -> Result<InterfaceKind, Fault> {
-    let found = kinds.clone().find(|(name, _)| *name == text);
-    found.map(|(_, kind)| *kind).ok_or_else(|| Fault::NoChoice {
+    let names = kinds.clone().map(InterfaceKind::name);
+    kinds.find(|kind| kind.name() == text).ok_or_else(|| Fault::NoChoice {
         found: text.to_owned(),
-        choices: kinds.map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        choices: names.collect::<Vec<_>>().join(", "),
     })
 }

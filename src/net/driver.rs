@@ -318,9 +318,14 @@ impl Driver {
     fn handle_change(&mut self, change: Change) {
         self.look_at_addresses();
         if change == Change::Route {
-            self.fleet.handle_reachable(clock::now());
-            self.signaling.check();
+            self.try_all();
         }
+    }
+
+    /// Tries at once whatever could not be reached.
+    fn try_all(&mut self) {
+        self.fleet.handle_reachable(clock::now());
+        self.signaling.check();
     }
 
     fn look_at_addresses(&mut self) {
@@ -353,8 +358,7 @@ impl Driver {
         if pause >= SUSPENSION {
             log::info!("suspended for {:.1} s: networks are looked at anew", pause.as_secs_f64());
             self.look_at_addresses();
-            self.fleet.handle_reachable(now);
-            self.signaling.check();
+            self.try_all();
         }
     }
 

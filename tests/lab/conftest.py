@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[1:1] = [str(ROOT / "tests/ros"), str(ROOT / "scripts")]
 
+from failed_logs import pytest_runtest_makereport  # noqa: F401  (pytest finds it here)
 from radios import NoRadiosError  # found by the line above
 
 IN_USER_NAMESPACE = "unshare --user --map-root-user --net python3 -m pytest tests/lab"
@@ -52,13 +53,3 @@ def tell(capsys):
             print(f"\n{text}", end="", flush=True)
 
     return say
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    fleet = getattr(item, "funcargs", {}).get("fleet")
-    if report.failed and fleet is not None:
-        for name, log in fleet.logs().items():
-            report.sections.append((f"end of {name}.log", log[-4000:]))
-    return report

@@ -91,8 +91,7 @@ class Cable(Fleet):
 def fleet(request, tmp_path):
     fleet = Cable(tmp_path, request.param)
     yield fleet
-    killed = fleet.end()
-    assert not killed, f"had to be killed: {killed}"
+    fleet.end_well()
 
 
 def with_addresses(cases: dict[str, tuple[list[str], list[str]]]):

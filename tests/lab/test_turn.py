@@ -20,8 +20,7 @@ HOMES = {"rover_a": SYMMETRIC, "rover_b": SYMMETRIC, "rover_c": TCP_ONLY}
 def fleet(tmp_path_factory):
     fleet = CloudFleet(tmp_path_factory.mktemp("turn"), HOMES, SECRET)
     yield fleet
-    killed = fleet.end()
-    assert not killed, f"had to be killed: {killed}"
+    fleet.end_well()
 
 
 @pytest.mark.parametrize(

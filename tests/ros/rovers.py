@@ -324,6 +324,13 @@ class Fleet:
             holder.close()
         return killed
 
+    def end_well(self) -> None:
+        """Ends all that runs. Fails if something had to be killed for that, or if a program has panicked."""
+        killed = self.end()
+        assert not killed, f"had to be killed: {killed}"
+        for name, log in self.logs().items():
+            assert "panicked at" not in log, f"a panic in {name}.log"
+
 
 def wait_until_connected(*rovers: Rover) -> None:
     """Waits until each of them is connected with each other one."""

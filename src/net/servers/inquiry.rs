@@ -13,7 +13,7 @@ use turn_client_proto::stun::types::message::{Message, MessageClass, Transaction
 
 use super::reflexive::Reflexive;
 use super::relay::Relay;
-use super::stream::{FromStream, Stream, Told};
+use super::stream::{FromStream, Told};
 use super::{LONGEST_WAIT, QUEUE, Server, TurnServer, Way, put_out};
 use crate::config::{IceServerUri, IceService};
 use crate::link::{NetworkInterface, Transmit};
@@ -178,15 +178,10 @@ impl Inquiry {
             return;
         };
         let server = TurnServer { uri: uri.clone(), address, credentials };
-        let (way, relay) = if server.is_tcp() {
-            let number = self.requests.len() as u64;
-            let from = (local, sockets.tied_to(local));
-            (Some(Way::Stream(Stream::open(number, from, address, told.clone()))), None)
-        } else if let Some(socket) = sockets.open_further(local) {
-            let relay = Relay::new(socket, address, false, &server.credentials, now);
-            (Some(Way::Socket(socket)), Some(relay))
-        } else {
-            (None, None)
+        let number = self.requests.len() as u64;
+        let (way, relay) = match server.open(number, local, sockets, told, now) {
+            Some((way, relay)) => (Some(way), relay),
+            None => (None, None),
         };
         let no_socket = || TurnOutcome::NotConnected { reason: "no further socket".to_owned() };
         let outcome = way.is_none().then(no_socket);
@@ -233,10 +228,7 @@ impl Inquiry {
             return;
         };
         match told {
-            FromStream::Connected(local) => {
-                let TurnServer { address, credentials, .. } = &request.server;
-                request.relay = Some(Relay::new(local, *address, true, credentials, now));
-            }
+            FromStream::Connected(local) => request.relay = Some(request.server.relay(local, now)),
             FromStream::Unit(unit) => request.take(&unit, now),
             FromStream::Closed(reason) => {
                 let outcome = request.refused().unwrap_or(TurnOutcome::NotConnected { reason });

@@ -98,6 +98,32 @@ impl TurnServer {
     fn is_tcp(&self) -> bool {
         self.uri.service == IceService::TurnOverTcp
     }
+
+    /// Opens a way there from an address of this rover, and over UDP asks for a relay at once; a TCP
+    /// connection has this number in what it tells. `None` where the system gives no further socket.
+    fn open(
+        &self,
+        number: u64,
+        local: SocketAddr,
+        sockets: &mut Sockets,
+        told: &Told,
+        now: Instant,
+    ) -> Option<(Way, Option<Relay>)> {
+        if self.is_tcp() {
+            let from = (local, sockets.tied_to(local));
+            return Some((
+                Way::Stream(Stream::open(number, from, self.address, told.clone())),
+                None,
+            ));
+        }
+        let socket = sockets.open_further(local)?;
+        Some((Way::Socket(socket), Some(self.relay(socket, now))))
+    }
+
+    /// Asks for a relay, by a socket or a TCP connection with this address here.
+    fn relay(&self, local: SocketAddr, now: Instant) -> Relay {
+        Relay::new(local, self.address, self.is_tcp(), &self.credentials, now)
+    }
 }
 
 /// One address of this rover.
@@ -282,8 +308,9 @@ impl Servers {
                 lease.is_outdated |= before.is_some() && before != lease.reflexive.seen();
                 if lease.is_outdated {
                     lease.ends = Some(now);
-                    let host = self.hosts.get_mut(&lease.host);
-                    host.into_iter().for_each(|host| host.due = now);
+                    if let Some(host) = self.hosts.get_mut(&lease.host) {
+                        host.due = now;
+                    }
                 }
                 self.due = now;
                 return true;
@@ -345,10 +372,7 @@ impl Servers {
         while let Some((number, told)) = self.arrived.pop_front() {
             let Some(lease) = self.leases.get_mut(&number) else { continue };
             match told {
-                FromStream::Connected(local) => {
-                    let TurnServer { address, credentials, .. } = &lease.server;
-                    lease.relay = Some(Relay::new(local, *address, true, credentials, now));
-                }
+                FromStream::Connected(local) => lease.relay = Some(lease.server.relay(local, now)),
                 FromStream::Unit(unit) => {
                     lease.take(&unit, now, &mut deliver);
                 }
@@ -410,16 +434,11 @@ impl Servers {
             let server = servers[host.next % servers.len()].clone();
             host.next = host.next.wrapping_add(1);
             let number = self.next_lease;
-            let (way, relay) = if server.is_tcp() {
-                let from = (*local, sockets.tied_to(*local));
-                let stream = Stream::open(number, from, server.address, self.told.clone());
-                (Way::Stream(stream), None)
-            } else {
-                let Some(socket) = sockets.open_further(*local) else { continue };
+            let opened = server.open(number, *local, sockets, &self.told, now);
+            let Some((way, relay)) = opened else { continue };
+            if let Way::Socket(socket) = way {
                 self.by_socket.insert(socket, number);
-                let relay = Relay::new(socket, server.address, false, &server.credentials, now);
-                (Way::Socket(socket), Some(relay))
-            };
+            }
             self.next_lease += 1;
             let lease = Lease {
                 host: *local,
