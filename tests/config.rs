@@ -73,10 +73,15 @@ fn read(name: &str) -> Result<Config, ConfigError> {
 /// Parameters with nothing but what has no default.
 fn least() -> Parameters {
     let text = |text: &str| Value::String(text.to_owned());
+    let ids = |id: &str| Value::StringList(vec![id.to_owned()]);
     Parameters::from([
         ("rover_id".to_owned(), text("rover")),
-        ("topic_ids".to_owned(), Value::StringList(vec!["odom".to_owned()])),
+        ("topic_ids".to_owned(), ids("odom")),
         ("topics.odom.name".to_owned(), text("odom")),
+        ("service_ids".to_owned(), ids("get_map")),
+        ("services.get_map.name".to_owned(), text("get_map")),
+        ("action_ids".to_owned(), ids("navigate")),
+        ("actions.navigate.name".to_owned(), text("navigate_to_pose")),
     ])
 }
 
@@ -150,7 +155,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.identity_file, Path::new("/var/ros/rover_link/rover_a.pem"));
     assert_eq!(config.peers, PeerFilter::Only(Vec::new()));
     assert!(config.accept[0].matches("rover_b", "/rover_b/odom"));
-    assert!(config.topics.is_empty() && config.peer_fingerprints.is_empty());
+    assert!(config.topics.is_empty() && config.services.is_empty());
+    assert!(config.peer_fingerprints.is_empty());
     assert_eq!(config.link_quality_publish_rate, 2.0);
     assert_eq!(config.handover, HandoverSettings::default());
     let interfaces = &config.interfaces;
@@ -301,8 +307,8 @@ fn a_missing_rover_id_is_reported_with_the_files_that_could_hold_it() {
 #[test]
 fn more_topics_than_a_session_carries_are_refused() {
     let mut values = least();
+    values.retain(|key, _| key == "rover_id");
     let ids: Vec<String> = (0..2049).map(|i| format!("topic_{i}")).collect();
-    values.remove("topics.odom.name");
     for id in &ids {
         values.insert(format!("topics.{id}.name"), Value::String(id.clone()));
     }
@@ -311,7 +317,117 @@ fn more_topics_than_a_session_carries_are_refused() {
         .expect_err("too many topics");
     assert_eq!(error.problems.len(), 1, "{error}");
     assert!(
-        error.to_string().contains("topic_ids: names 2049 topics, and at most 2048"),
+        error.to_string().contains("topic_ids: brings the routes to 2049, and at most 2048"),
         "{error}"
+    );
+}
+
+#[test]
+fn services_and_actions_count_as_routes_too() {
+    let mut values = Parameters::from([("rover_id".to_owned(), Value::String("a".to_owned()))]);
+    let lists = [("topic", "topics", 2000), ("service", "services", 40), ("action", "actions", 2)];
+    for (noun, block, count) in lists {
+        let ids: Vec<String> = (0..count).map(|i| format!("{noun}_{i}")).collect();
+        for id in &ids {
+            values.insert(format!("{block}.{id}.name"), Value::String(id.clone()));
+        }
+        values.insert(format!("{noun}_ids"), Value::StringList(ids));
+    }
+    let error = Config::from_parameters(&values, &sources(&file("config/rover.yaml")));
+    let error = error.expect_err("too many routes").to_string();
+    assert!(error.contains("action_ids: brings the routes to 2050, and at most 2048"), "{error}");
+    values.insert("action_ids".to_owned(), Value::StringList(vec!["action_0".to_owned()]));
+    values.remove("actions.action_1.name");
+    let config = Config::from_parameters(&values, &sources(&file("config/rover.yaml")));
+    let config = config.expect("as many as there may be");
+    assert_eq!((config.topics.len(), config.services.len()), (2002, 43));
+}
+
+#[test]
+fn a_service_is_read_as_it_is_written() {
+    let mut values = least();
+    let text = |text: &str| Value::String(text.to_owned());
+    for (key, value) in [
+        ("peers", Value::StringList(vec!["rover_b".to_owned(), "rover_c".to_owned()])),
+        ("services.get_map.type", text("nav_msgs/srv/GetMap")),
+        ("services.get_map.remote_name", text("/maps/{peer}")),
+        ("services.get_map.peers", Value::StringList(vec!["rover_c".to_owned()])),
+        ("services.get_map.priority", text("low")),
+        ("services.get_map.timeout", Value::Integer(5)),
+    ] {
+        values.insert(key.to_owned(), value);
+    }
+    let sources = sources(&file("config/rover.yaml"));
+    let config = Config::from_parameters(&values, &sources).expect("nothing wrong");
+    let service = &config.services[0];
+    assert_eq!((service.id.as_str(), service.name.as_str()), ("get_map", "get_map"));
+    assert_eq!(service.key(), "services.get_map");
+    let type_name = service.type_name.as_ref().map(ToString::to_string);
+    assert_eq!(type_name.as_deref(), Some("nav_msgs/srv/GetMap"));
+    assert_eq!(service.remote_name, "/maps/rover");
+    assert!(service.peers.admits("rover_c") && !service.peers.admits("rover_b"));
+    assert_eq!(service.priority, Priority::Low);
+    assert_eq!(service.timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn an_action_is_three_services_and_two_topics() {
+    let mut values = least();
+    values.insert("actions.navigate.type".to_owned(), Value::String("nav/action/Go".to_owned()));
+    values.insert("actions.navigate.priority".to_owned(), Value::String("critical".to_owned()));
+    let sources = sources(&file("config/rover.yaml"));
+    let config = Config::from_parameters(&values, &sources).expect("nothing wrong");
+    let services: Vec<_> = config.services[1..]
+        .iter()
+        .map(|part| {
+            assert_eq!(
+                (part.key().as_str(), part.priority),
+                ("actions.navigate", Priority::Critical)
+            );
+            let type_name = part.type_name.as_ref().expect("a type").to_string();
+            (part.name.as_str(), part.remote_name.as_str(), type_name, part.timeout.as_secs())
+        })
+        .collect();
+    let part =
+        |name, remote, type_name: &str, timeout| (name, remote, type_name.to_owned(), timeout);
+    assert_eq!(
+        services,
+        [
+            part(
+                "navigate_to_pose/_action/send_goal",
+                "/rover/navigate_to_pose/_action/send_goal",
+                "nav/action/Go_SendGoal",
+                60
+            ),
+            part(
+                "navigate_to_pose/_action/cancel_goal",
+                "/rover/navigate_to_pose/_action/cancel_goal",
+                "action_msgs/srv/CancelGoal",
+                60
+            ),
+            part(
+                "navigate_to_pose/_action/get_result",
+                "/rover/navigate_to_pose/_action/get_result",
+                "nav/action/Go_GetResult",
+                0
+            ),
+        ]
+    );
+    let topics: Vec<_> = config.topics[1..]
+        .iter()
+        .map(|part| {
+            assert_eq!(
+                (part.key().as_str(), part.priority),
+                ("actions.navigate", Priority::Critical)
+            );
+            (part.name.as_str(), part.remote_name.as_deref().expect("a name"))
+        })
+        .collect();
+    assert_eq!(
+        topics,
+        [
+            ("navigate_to_pose/_action/feedback", "/rover/navigate_to_pose/_action/feedback"),
+            ("navigate_to_pose/_action/status", "/rover/navigate_to_pose/_action/status"),
+        ]
     );
 }

@@ -4,6 +4,7 @@
 use super::filter::{NameGlob, PeerFilter};
 use super::names::is_absolute_name;
 use super::qos::QosOverrides;
+use super::service::action_of;
 use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, QueueLimits, Topic};
 use super::{Config, TypeName};
 
@@ -64,13 +65,26 @@ impl Admission {
                 qos: topic.qos,
             });
         }
-        self.accept.iter().any(|glob| glob.matches(peer, name)).then(|| Admitted {
+        self.accepts(peer, name).then(|| Admitted {
             topic: None,
             type_name: None,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             queue: QueueLimits::default(),
             qos: QosOverrides::default(),
         })
+    }
+
+    /// Decides whether a service of `peer` may have this name here, both of which come from the
+    /// network: by `accept` alone.
+    pub fn admits_service(&self, peer: &str, name: &str) -> bool {
+        is_absolute_name(name) && self.peers.admits(peer) && self.accepts(peer, name)
+    }
+
+    /// Does a glob of `accept` match the name, or that of the action that it is a part of?
+    fn accepts(&self, peer: &str, name: &str) -> bool {
+        let names = [Some(name), action_of(name)];
+        let matches = |glob: &NameGlob| names.iter().flatten().any(|name| glob.matches(peer, name));
+        self.accept.iter().any(matches)
     }
 }
 
@@ -84,6 +98,7 @@ mod tests {
     fn topic(name: &str, direction: Direction, peer: &str) -> Topic {
         Topic {
             id: name.to_owned(),
+            is_of_action: false,
             name: name.to_owned(),
             type_name: None,
             direction,
@@ -110,12 +125,15 @@ mod tests {
             peers: PeerFilter::Only(vec!["rover_b".to_owned(), "rover_c".to_owned()]),
             peer_fingerprints: Default::default(),
             ice_servers: Vec::new(),
-            accept: vec![NameGlob::parse("/{peer}/**").expect("a pattern")],
+            accept: ["/{peer}/**", "/dock"]
+                .map(|glob| NameGlob::parse(glob).expect("a pattern"))
+                .into(),
             topics: vec![
                 topic("cmd_vel", Direction::Receive, "rover_b"),
                 topic("chat", Direction::Both, "rover_c"),
                 topic("odom", Direction::Send, "rover_b"),
             ],
+            services: Vec::new(),
             interfaces: InterfaceFilter { allow: Vec::new(), deny: Vec::new() }.into(),
             handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,
@@ -141,6 +159,19 @@ mod tests {
         let admitted = admission.admit("rover_b", "/rover_b/odom").expect("admitted");
         assert_eq!((admitted.topic, admitted.max_message_size), (None, DEFAULT_MAX_MESSAGE_SIZE));
         assert_eq!(admission.admit("rover_b", "/rover_c/odom"), None);
+    }
+
+    #[test]
+    fn a_service_is_admitted_by_a_glob_and_a_part_of_an_action_by_the_actions_name() {
+        let admission = admission();
+        assert!(admission.admits_service("rover_b", "/rover_b/reset"));
+        assert!(!admission.admits_service("rover_b", "/a/cmd_vel"), "an entry is for a topic");
+        assert!(!admission.admits_service("rover_d", "/rover_d/reset"));
+        assert!(!admission.admits_service("rover_b", "/rover_b//reset"));
+        assert!(admission.admits_service("rover_c", "/dock/_action/send_goal"));
+        assert!(!admission.admits_service("rover_c", "/dock/other"));
+        assert!(admission.admit("rover_c", "/dock/_action/feedback").is_some());
+        assert!(admission.admit("rover_c", "/dock/_action/other").is_none());
     }
 
     #[test]

@@ -84,19 +84,21 @@ pub enum Fault {
         /// How to give it.
         remedy: &'static str,
     },
-    /// `topic_ids` names a topic that is not described.
-    #[error("is missing, though `{id}` is in topic_ids; add the block, or take the id out")]
+    /// `topic_ids` or the like names something that is not described.
+    #[error("is missing, though `{id}` is in {list}; add the block, or take the id out")]
     MissingBlock {
         /// The id.
         id: String,
+        /// The list of ids.
+        list: &'static str,
     },
-    /// A topic is described that `topic_ids` does not name.
-    #[error(
-        "is not bridged, for `{id}` is not in topic_ids; add the id there, or remove the block"
-    )]
+    /// Something is described that `topic_ids` or the like does not name.
+    #[error("is not bridged, for `{id}` is not in {list}; add the id there, or remove the block")]
     MissingId {
         /// The id.
         id: String,
+        /// The list of ids.
+        list: &'static str,
     },
     /// `interfaces.kind_ids` names a kind for which no names are given.
     #[error(
@@ -131,12 +133,14 @@ pub enum Fault {
          remote_name at the sender or remap `name`"
     )]
     RemoteNameOfReceived,
-    /// Two topics would arrive under the same name.
-    #[error("`{name}` is the remote name of topic `{other}` too; give one of them another")]
+    /// Two topics, or two services, would have the same name at the peers.
+    #[error("`{name}` is the remote name of {noun} `{other}` too; give one of them another")]
     SameRemoteName {
         /// The remote name.
         name: String,
-        /// The id of the other topic.
+        /// What the other one is.
+        noun: &'static str,
+        /// The id of the other one.
         other: String,
     },
     /// A path could be dead that was never suspect.
@@ -151,11 +155,14 @@ pub enum Fault {
         suspect_silence: Duration,
     },
     /// More than a session can carry.
-    #[error("names {found} topics, and at most {most} can be bridged; remove some")]
-    TooManyTopics {
-        /// Topics named.
+    #[error(
+        "brings the routes to {found}, and at most {most} can be bridged (an action has 5 of them); \
+         remove some"
+    )]
+    TooManyRoutes {
+        /// Routes that were asked for so far.
         found: usize,
-        /// Topics allowed.
+        /// Routes allowed.
         most: usize,
     },
     /// A secret that cannot be sent.

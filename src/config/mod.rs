@@ -20,10 +20,12 @@ mod nearest;
 mod overrides;
 mod parse;
 mod parse_interfaces;
+mod parse_services;
 mod parse_topics;
 mod qos;
 mod reader;
 mod secrets;
+mod service;
 mod sources;
 mod topic;
 mod value;
@@ -38,9 +40,10 @@ pub use interfaces::InterfaceSettings;
 pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_name};
 pub use overrides::{Overrides, own_arguments};
 pub use parse::known_parameters;
-pub use parse_topics::MAX_TOPICS;
+pub use parse_topics::MAX_ROUTES;
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
+pub use service::Service;
 pub use sources::{Location, Sources};
 pub use topic::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
@@ -69,8 +72,10 @@ pub struct Config {
     pub ice_servers: Vec<IceServerUri>,
     /// Names that peers may publish here besides the topics below.
     pub accept: Vec<NameGlob>,
-    /// The bridged topics, in the order of `topic_ids`.
+    /// The bridged topics, in the order of `topic_ids`, then those of `action_ids`.
     pub topics: Vec<Topic>,
+    /// The services that peers may call, in the order of `service_ids`, then those of `action_ids`.
+    pub services: Vec<Service>,
     /// Which network interfaces carry the link, and what is known of them.
     pub interfaces: InterfaceSettings,
     /// When a path is given up, and what is sent twice.

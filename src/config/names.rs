@@ -13,6 +13,17 @@ pub enum NameError {
         "`{0}` is no message type; write it as `package/msg/Name`, for example `std_msgs/msg/String`"
     )]
     Type(String),
+    /// Not `package/srv/Name` made of identifiers.
+    #[error(
+        "`{0}` is no service type; write it as `package/srv/Name`, for example `std_srvs/srv/Trigger`"
+    )]
+    ServiceType(String),
+    /// Not `package/action/Name` made of identifiers.
+    #[error(
+        "`{0}` is no action type; write it as `package/action/Name`, for example \
+         `nav2_msgs/action/NavigateToPose`"
+    )]
+    ActionType(String),
     /// Not `[a-z][a-z0-9_]*`, or too long.
     #[error(
         "`{0}` is no id; use a lower-case letter, then lower-case letters, digits and `_`, at most \
@@ -20,17 +31,17 @@ pub enum NameError {
     )]
     Id(String),
     /// Not an identifier.
-    #[error("`{0}` is no topic id; use a letter, then letters, digits and `_`")]
-    TopicId(String),
+    #[error("`{0}` is no {1} id; use a letter, then letters, digits and `_`")]
+    EntryId(String, &'static str),
     /// Not a name that a topic can have.
     #[error(
-        "`{0}` is no topic name; use letters, digits and `_`, parted by single `/`, no part \
+        "`{0}` is no {1} name; use letters, digits and `_`, parted by single `/`, no part \
          starting with a digit, after `/` (absolute), `~/` (private) or nothing (relative)"
     )]
-    Topic(String),
+    Name(String, &'static str),
     /// Not absolute.
-    #[error("`{0}` is no absolute topic name; start it with `/`, as in `/{{peer}}/odom`")]
-    NotAbsolute(String),
+    #[error("`{0}` is no absolute {1} name; start it with `/`, as in `/{{peer}}/odom`")]
+    NotAbsolute(String, &'static str),
     /// Holds something in braces that is not replaced here.
     #[error("`{0}` holds a placeholder that is not known here; {1}")]
     Placeholder(String, &'static str),
@@ -106,14 +117,20 @@ pub(super) fn id(text: &str) -> Result<String, NameError> {
     if is_id { Ok(text.to_owned()) } else { Err(NameError::Id(quoted(text))) }
 }
 
-/// Checks an entry of `topic_ids`; a dot in it would part the names of its parameters.
-pub(super) fn topic_id(text: &str) -> Result<String, NameError> {
-    if is_identifier(text) { Ok(text.to_owned()) } else { Err(NameError::TopicId(quoted(text))) }
+/// Checks an entry of `topic_ids` or the like, of this `noun`; a dot in it would part the names of
+/// its parameters.
+pub(super) fn entry_id(text: &str, noun: &'static str) -> Result<String, NameError> {
+    if is_identifier(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(NameError::EntryId(quoted(text), noun))
+    }
 }
 
-/// Checks a topic name as people write it: absolute, private or relative. ROS's own substitutions
-/// (`{node}`) are refused, for the names of far rovers are derived from what is written.
-pub(super) fn topic_name(text: &str) -> Result<String, NameError> {
+/// Checks a name (of a topic, a service: `noun`) as people write it: absolute, private or relative.
+/// ROS's own substitutions (`{node}`) are refused, for the names of far rovers are derived from what
+/// is written.
+pub(super) fn ros_name(text: &str, noun: &'static str) -> Result<String, NameError> {
     if text.contains(['{', '}']) {
         return Err(NameError::Placeholder(quoted(text), "write the name out"));
     }
@@ -121,20 +138,35 @@ pub(super) fn topic_name(text: &str) -> Result<String, NameError> {
     if text.len() <= MAX_NAME_BYTES && is_path(path) {
         Ok(text.to_owned())
     } else {
-        Err(NameError::Topic(quoted(text)))
+        Err(NameError::Name(quoted(text), noun))
     }
 }
 
-/// Checks an absolute topic name in which `{peer}` stands for `rover_id`, and replaces that.
-pub(super) fn remote_name(text: &str, rover_id: &str) -> Result<String, NameError> {
+/// Checks an absolute name in which `{peer}` stands for `rover_id`, and replaces that.
+pub(super) fn remote_name(
+    text: &str,
+    noun: &'static str,
+    rover_id: &str,
+) -> Result<String, NameError> {
     let name = text.replace("{peer}", rover_id);
     if name.contains(['{', '}']) {
         return Err(NameError::Placeholder(quoted(text), "`{peer}` is the only one"));
     }
     if !name.starts_with('/') {
-        return Err(NameError::NotAbsolute(quoted(text)));
+        return Err(NameError::NotAbsolute(quoted(text), noun));
     }
-    if is_absolute_name(&name) { Ok(name) } else { Err(NameError::Topic(quoted(text))) }
+    if is_absolute_name(&name) { Ok(name) } else { Err(NameError::Name(quoted(text), noun)) }
+}
+
+/// The absolute name at the peers of what is called `name` here, unless another one is given: it
+/// lies under our own id.
+pub(super) fn default_remote_name(
+    name: &str,
+    noun: &'static str,
+    rover_id: &str,
+) -> Result<String, NameError> {
+    let path = name.strip_prefix("~/").or(name.strip_prefix('/')).unwrap_or(name);
+    remote_name(&format!("/{{peer}}/{path}"), noun, rover_id)
 }
 
 /// Checks a certificate's fingerprint, and writes it as str0m and SDP do: `sha-256 AB:CD:…`.
@@ -171,29 +203,78 @@ pub(super) fn websocket_url(text: &str) -> Result<String, NameError> {
     }
 }
 
-/// A message type written `package/msg/Name`, each part an identifier.
+/// A type written `package/msg/Name`, `package/srv/Name` or `package/action/Name`, each part an
+/// identifier. The parts of an action have types of their own: `package/action/Name_SendGoal`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TypeName {
     package: String,
+    folder: Folder,
     name: String,
 }
 
+/// Where a package keeps a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Folder {
+    Msg,
+    Srv,
+    Action,
+}
+
+impl Folder {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Msg, Self::Srv, Self::Action].into_iter().find(|folder| folder.as_str() == text)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Msg => "msg",
+            Self::Srv => "srv",
+            Self::Action => "action",
+        }
+    }
+}
+
 impl TypeName {
-    /// Reads `package/msg/Name`.
+    /// Reads a type of any kind, as the ROS graph or a peer tells it.
     ///
     /// # Errors
     /// [`NameError::Type`] for anything else.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let mut parts = text.split('/');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(package), Some("msg"), Some(name), None)
+        let (package, folder, name) = (parts.next(), parts.next(), parts.next());
+        match (package, folder.and_then(Folder::parse), name, parts.next()) {
+            (Some(package), Some(folder), Some(name), None)
                 if is_identifier(package) && is_identifier(name) =>
             {
-                Ok(Self { package: package.to_owned(), name: name.to_owned() })
+                Ok(Self { package: package.to_owned(), folder, name: name.to_owned() })
             }
             _ => Err(NameError::Type(quoted(text))),
         }
+    }
+
+    /// Reads `package/msg/Name`.
+    pub(super) fn of_message(text: &str) -> Result<Self, NameError> {
+        Self::in_folder(text, Folder::Msg).ok_or_else(|| NameError::Type(quoted(text)))
+    }
+
+    /// Reads `package/srv/Name`.
+    pub(super) fn of_service(text: &str) -> Result<Self, NameError> {
+        Self::in_folder(text, Folder::Srv).ok_or_else(|| NameError::ServiceType(quoted(text)))
+    }
+
+    /// Reads `package/action/Name`.
+    pub(super) fn of_action(text: &str) -> Result<Self, NameError> {
+        Self::in_folder(text, Folder::Action).ok_or_else(|| NameError::ActionType(quoted(text)))
+    }
+
+    fn in_folder(text: &str, folder: Folder) -> Option<Self> {
+        Self::parse(text).ok().filter(|name| name.folder == folder)
+    }
+
+    /// The type of a part of this action, or of a message of this service: `Name_suffix`.
+    pub fn part(&self, suffix: &str) -> Self {
+        Self { name: format!("{}_{suffix}", self.name), ..self.clone() }
     }
 
     /// The package.
@@ -201,7 +282,12 @@ impl TypeName {
         &self.package
     }
 
-    /// The message's own name.
+    /// Where the package keeps it: `msg`, `srv` or `action`.
+    pub fn folder(&self) -> &'static str {
+        self.folder.as_str()
+    }
+
+    /// The type's own name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -209,7 +295,7 @@ impl TypeName {
 
 impl fmt::Display for TypeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/msg/{}", self.package, self.name)
+        write!(f, "{}/{}/{}", self.package, self.folder(), self.name)
     }
 }
 
@@ -236,20 +322,30 @@ mod tests {
     #[test]
     fn topic_names_follow_the_rules_of_ros() {
         for name in ["odom", "/odom", "~/odom", "camera/image_raw", "_hidden", "a/_b/c9"] {
-            assert_eq!(topic_name(name), Ok(name.to_owned()));
+            assert_eq!(ros_name(name, "topic"), Ok(name.to_owned()));
         }
         for name in ["", "/", "~", "~odom", "a//b", "a/", "9a", "a/9", "a b", "a-b", "ä", "//a"] {
-            assert_eq!(topic_name(name), Err(NameError::Topic(name.to_owned())), "{name}");
+            assert_eq!(
+                ros_name(name, "topic"),
+                Err(NameError::Name(name.to_owned(), "topic")),
+                "{name}"
+            );
         }
-        assert!(matches!(topic_name("{node}/odom"), Err(NameError::Placeholder(..))));
+        assert!(matches!(ros_name("{node}/odom", "topic"), Err(NameError::Placeholder(..))));
     }
 
     #[test]
     fn a_remote_name_is_absolute_once_the_peer_is_put_in() {
-        assert_eq!(remote_name("/{peer}/odom", "rover_a"), Ok("/rover_a/odom".to_owned()));
-        assert!(matches!(remote_name("{peer}/odom", "rover_a"), Err(NameError::NotAbsolute(_))));
-        assert!(matches!(remote_name("/{me}/odom", "rover_a"), Err(NameError::Placeholder(..))));
-        assert!(matches!(remote_name("/odom/", "rover_a"), Err(NameError::Topic(_))));
+        assert_eq!(remote_name("/{peer}/odom", "topic", "rover_a"), Ok("/rover_a/odom".to_owned()));
+        assert!(matches!(
+            remote_name("{peer}/odom", "topic", "rover_a"),
+            Err(NameError::NotAbsolute(..))
+        ));
+        assert!(matches!(
+            remote_name("/{me}/odom", "topic", "rover_a"),
+            Err(NameError::Placeholder(..))
+        ));
+        assert!(matches!(remote_name("/odom/", "topic", "rover_a"), Err(NameError::Name(..))));
     }
 
     #[test]
@@ -283,12 +379,26 @@ mod tests {
         assert!(fingerprint("sha-256").is_err());
     }
 
+    #[test]
+    fn a_type_is_of_one_kind_and_has_parts() {
+        for text in ["std_msgs/msg/String", "std_srvs/srv/Trigger", "a/action/Go_SendGoal"] {
+            assert_eq!(TypeName::parse(text).map(String::from), Ok(text.to_owned()));
+        }
+        for text in ["a/b/C", "a/srv", "a/srv/", "a/srv/B/C", "../srv/A", "a/srv/B.C", "a/SRV/B"] {
+            assert!(TypeName::parse(text).is_err(), "{text}");
+        }
+        let go = TypeName::of_action("a/action/Go").expect("an action type");
+        assert_eq!(go.part("SendGoal").part("Request").to_string(), "a/action/Go_SendGoal_Request");
+        assert!(TypeName::of_service("a/action/Go").is_err());
+        assert!(TypeName::of_message("std_srvs/srv/Trigger").is_err());
+    }
+
     proptest! {
         #[test]
         fn no_text_breaks_a_check(text in any::<String>()) {
-            let _ = (id(&text), topic_name(&text), fingerprint(&text), websocket_url(&text));
+            let _ = (id(&text), ros_name(&text, "topic"), fingerprint(&text), websocket_url(&text));
             let _ = TypeName::parse(&text);
-            if let Ok(name) = remote_name(&text, "rover_a") {
+            if let Ok(name) = remote_name(&text, "topic", "rover_a") {
                 prop_assert!(is_absolute_name(&name));
             }
         }

@@ -1,5 +1,6 @@
 //! From parameters to [`Config`]: each key, its default and its range, written once; those of topics
-//! in `parse_topics`, those of network interfaces in `parse_interfaces`.
+//! in `parse_topics`, those of services in `parse_services`, those of network interfaces in
+//! `parse_interfaces`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,6 +14,7 @@ use super::handover::{Duplicate, HandoverSettings};
 use super::ice_server::IceServerUri;
 use super::names;
 use super::parse_interfaces::interfaces;
+use super::parse_services::services;
 use super::parse_topics::topics;
 use super::reader::Reader;
 use super::sources::Sources;
@@ -75,6 +77,8 @@ fn read(reader: &mut Reader<'_>) -> Config {
         .required("rover_id", "set it in a parameter file, or give --rover-id", names::id)
         .unwrap_or_default();
     let peers = peer_filter(reader, "peers", &[]);
+    let mut topics = topics(reader, &rover_id, &peers);
+    let services = services(reader, &rover_id, &peers, &mut topics);
     Config {
         fleet: reader.text("fleet", DEFAULT_FLEET, names::id).unwrap_or_default(),
         signaling_url: reader
@@ -84,7 +88,8 @@ fn read(reader: &mut Reader<'_>) -> Config {
         peer_fingerprints: peer_fingerprints(reader),
         ice_servers: reader.list("ice_servers", &[], IceServerUri::parse),
         accept: reader.list("accept", DEFAULT_ACCEPT, NameGlob::parse),
-        topics: topics(reader, &rover_id, &peers),
+        topics,
+        services,
         interfaces: interfaces(reader),
         handover: handover(reader),
         link_quality_publish_rate: reader.positive(

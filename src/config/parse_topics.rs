@@ -12,43 +12,82 @@ use super::parse::{EVERYBODY, peer_filter};
 use super::parse_interfaces::interface_kind;
 use super::qos::{Durability, History, QosOverrides, Reliability};
 use super::reader::Reader;
+use super::service::{ACTION_SERVICES, ACTION_TOPICS};
 use super::topic::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
 };
 
-/// Most topics of one node: a peer takes no more routes than that from a session.
-pub const MAX_TOPICS: usize = 2048;
+/// Most topics and services of one node together: a peer takes no more routes than that from a
+/// session.
+pub const MAX_ROUTES: usize = 2048;
 
-/// Longest lifespan that can be set, s: a day.
-const MAX_LIFESPAN: f64 = 86_400.0;
+/// Longest lifespan or timeout that can be set, s: a day.
+pub(super) const MAX_LIFESPAN: f64 = 86_400.0;
+
+/// What error texts call an entry of `topics`.
+const TOPIC: &str = "topic";
 
 /// Highest `max_rate` that can be set, Hz.
 const MAX_RATE: f64 = 10_000.0;
 
 pub(super) fn topics(reader: &mut Reader<'_>, rover_id: &str, peers: &PeerFilter) -> Vec<Topic> {
-    const IDS: &str = "topic_ids";
-    const BLOCK: &str = "topics";
-    let ids = reader.list(IDS, &[], names::topic_id);
-    if ids.len() > MAX_TOPICS {
-        reader.report(IDS, Fault::TooManyTopics { found: ids.len(), most: MAX_TOPICS });
-    }
-    let described = reader.names_in(BLOCK);
-    for id in described.iter().filter(|id| !ids.contains(id)) {
-        let block = format!("{BLOCK}.{id}");
-        reader.report(&block, Fault::MissingId { id: id.clone() });
-        reader.pass_over(&block);
-    }
     let mut topics: Vec<Topic> = Vec::new();
-    for id in ids {
-        let block = format!("{BLOCK}.{id}");
-        if described.contains(&id) {
-            topics.push(topic(reader, &block, id, rover_id, peers));
-        } else {
-            reader.report(&block, Fault::MissingBlock { id });
-        }
+    for (id, block) in blocks(reader, "topic_ids", "topics", TOPIC, 0) {
+        topics.push(topic(reader, &block, id, rover_id, peers));
     }
     report_same_remote_names(reader, &topics);
     topics
+}
+
+/// The ids of a list and the block of each; `routes` is how many there are before these.
+pub(super) fn blocks(
+    reader: &mut Reader<'_>,
+    list: &'static str,
+    blocks: &str,
+    noun: &'static str,
+    routes: usize,
+) -> Vec<(String, String)> {
+    let ids = reader.list(list, &[], |text| names::entry_id(text, noun));
+    let each = if noun == "action" { ACTION_SERVICES.len() + ACTION_TOPICS.len() } else { 1 };
+    let found = routes + ids.len() * each;
+    if found > MAX_ROUTES && !ids.is_empty() {
+        reader.report(list, Fault::TooManyRoutes { found, most: MAX_ROUTES });
+    }
+    let described = reader.names_in(blocks);
+    for id in described.iter().filter(|id| !ids.contains(id)) {
+        let block = format!("{blocks}.{id}");
+        reader.report(&block, Fault::MissingId { id: id.clone(), list });
+        reader.pass_over(&block);
+    }
+    let block = |id: String| {
+        let block = format!("{blocks}.{id}");
+        if described.contains(&id) {
+            return Some((id, block));
+        }
+        reader.report(&block, Fault::MissingBlock { id, list });
+        None
+    };
+    ids.into_iter().filter_map(block).collect()
+}
+
+/// The peers that something is shared with: all of ours, unless some are named.
+pub(super) fn shared_with(reader: &mut Reader<'_>, key: &str, peers: &PeerFilter) -> PeerFilter {
+    match peer_filter(reader, key, &[EVERYBODY]) {
+        PeerFilter::All => peers.clone(),
+        only @ PeerFilter::Only(_) => only,
+    }
+}
+
+pub(super) fn priority(reader: &mut Reader<'_>, key: &str, default: Priority) -> Priority {
+    let mut choices = [
+        ("normal", Priority::Normal),
+        ("critical", Priority::Critical),
+        ("high", Priority::High),
+        ("low", Priority::Low),
+    ];
+    // The first one is the default.
+    choices.sort_by_key(|(_, priority)| *priority != default);
+    reader.choice(key, &choices).unwrap_or(default)
 }
 
 fn topic(
@@ -60,7 +99,9 @@ fn topic(
 ) -> Topic {
     let key = |field: &str| format!("{block}.{field}");
     let name = reader
-        .required(&key("name"), "give the ROS name of the topic", names::topic_name)
+        .required(&key("name"), "give the ROS name of the topic", |text| {
+            names::ros_name(text, TOPIC)
+        })
         .unwrap_or_default();
     let direction = reader
         .choice(
@@ -75,11 +116,8 @@ fn topic(
     let queue = QueueLimits::default();
     Topic {
         remote_name: remote_name(reader, &key("remote_name"), &name, direction, rover_id),
-        type_name: reader.optional(&key("type"), TypeName::parse),
-        peers: match peer_filter(reader, &key("peers"), &[EVERYBODY]) {
-            PeerFilter::All => peers.clone(),
-            only @ PeerFilter::Only(_) => only,
-        },
+        type_name: reader.optional(&key("type"), TypeName::of_message),
+        peers: shared_with(reader, &key("peers"), peers),
         delivery: reader
             .choice(
                 &key("delivery"),
@@ -90,17 +128,7 @@ fn topic(
                 ],
             )
             .flatten(),
-        priority: reader
-            .choice(
-                &key("priority"),
-                &[
-                    ("normal", Priority::Normal),
-                    ("critical", Priority::Critical),
-                    ("high", Priority::High),
-                    ("low", Priority::Low),
-                ],
-            )
-            .unwrap_or_default(),
+        priority: priority(reader, &key("priority"), Priority::default()),
         lifespan: Duration::from_secs_f64(reader.not_negative(&key("lifespan"), 0.0, MAX_LIFESPAN)),
         min_period: min_period(reader.not_negative(&key("max_rate"), 0.0, MAX_RATE)),
         interfaces: reader.list(&key("interfaces"), &[], interface_kind),
@@ -151,6 +179,7 @@ fn topic(
                 .and_then(|depth| u32::try_from(depth).ok()),
         },
         id,
+        is_of_action: false,
         name,
         direction,
     }
@@ -183,7 +212,7 @@ fn remote_name(
 ) -> Option<String> {
     // Without a rover id any will do to check the rest.
     let rover_id = if rover_id.is_empty() { "rover" } else { rover_id };
-    let parse = |text: &str| names::remote_name(text, rover_id);
+    let parse = |text: &str| names::remote_name(text, TOPIC, rover_id);
     let written = reader.optional(key, |text| Ok::<_, Infallible>(text.to_owned()));
     match (direction, written) {
         (Direction::Receive, Some(_)) => {
@@ -194,16 +223,13 @@ fn remote_name(
         (Direction::Send | Direction::Both, Some(_)) => reader.optional(key, parse),
         // A name that was wrong is reported already.
         (Direction::Send, None) if name.is_empty() => None,
-        (Direction::Send, None) => {
-            let path = name.strip_prefix("~/").or(name.strip_prefix('/')).unwrap_or(name);
-            match parse(&format!("/{{peer}}/{path}")) {
-                Ok(name) => Some(name),
-                Err(error) => {
-                    reader.report(key, error);
-                    None
-                }
+        (Direction::Send, None) => match names::default_remote_name(name, TOPIC, rover_id) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                reader.report(key, error);
+                None
             }
-        }
+        },
     }
 }
 
@@ -213,7 +239,8 @@ fn report_same_remote_names(reader: &mut Reader<'_>, topics: &[Topic]) {
     for topic in topics {
         let Some(name) = topic.remote_name.as_deref() else { continue };
         if let Some(other) = first.insert(name, topic) {
-            let fault = Fault::SameRemoteName { name: name.to_owned(), other: other.id.clone() };
+            let (name, other) = (name.to_owned(), other.id.clone());
+            let fault = Fault::SameRemoteName { name, noun: TOPIC, other };
             reader.report(&format!("topics.{}.remote_name", topic.id), fault);
         }
     }

@@ -12,8 +12,10 @@ use super::qos::QosOverrides;
 /// One entry of `topics`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
-    /// The entry's id in `topic_ids`.
+    /// The entry's id in `topic_ids`, or that of the action in `action_ids`.
     pub id: String,
+    /// Is it a part of an action?
+    pub is_of_action: bool,
     /// ROS name as written; relative names follow the namespace, remaps apply.
     pub name: String,
     /// Message type, where nobody may publish it yet.
@@ -42,6 +44,42 @@ pub struct Topic {
     pub queue: QueueLimits,
     /// Explicit QoS; `None` = from the publishers found.
     pub qos: QosOverrides,
+}
+
+impl Topic {
+    /// A topic that is a part of an action here.
+    pub(super) fn of_action(
+        id: &str,
+        name: String,
+        remote_name: String,
+        peers: PeerFilter,
+        priority: Priority,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            is_of_action: true,
+            name,
+            type_name: None,
+            direction: Direction::Send,
+            remote_name: Some(remote_name),
+            peers,
+            delivery: None,
+            priority,
+            lifespan: Duration::ZERO,
+            min_period: Duration::ZERO,
+            interfaces: Vec::new(),
+            compression: Compression::None,
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            queue: QueueLimits::default(),
+            qos: QosOverrides::default(),
+        }
+    }
+
+    /// Its block among the parameters.
+    pub fn key(&self) -> String {
+        let block = if self.is_of_action { "actions" } else { "topics" };
+        format!("{block}.{}", self.id)
+    }
 }
 
 /// Which way a topic crosses, as this rover sees it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::report::Handover;
-use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteOffer};
+use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteKind, RouteOffer};
 
 /// Identity of one local publisher of a topic, from its GID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,4 +144,6 @@ pub struct IncomingMessage {
     pub is_compressed: bool,
     /// What its route allows, bytes; larger it must not become when it is decompressed.
     pub max_size: u32,
+    /// What it is.
+    pub kind: RouteKind,
 }

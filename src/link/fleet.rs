@@ -226,6 +226,15 @@ impl Fleet {
         }
     }
 
+    /// A message that is for one peer alone, and when it was taken: a response.
+    pub fn handle_message_for(&mut self, peer: &str, message: OutgoingMessage, taken: Instant) {
+        let id = message.id;
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        if let Some(sample) = self.outbox.add_own(message, taken) {
+            peer.push_own(id, &sample);
+        }
+    }
+
     /// Ends all sessions in order, because this rover stops.
     pub fn close(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {

@@ -128,6 +128,7 @@ impl Incoming {
         if let Some(topic) = self.topics.get_mut(&id)
             && topic.offer.topic == offer.topic
             && topic.offer.type_name == offer.type_name
+            && topic.offer.kind.is_topic() == offer.kind.is_topic()
         {
             // What is on its way under the former offer is taken until the new one is answered.
             topic.offer = offer;

@@ -47,7 +47,10 @@ pub use output::{Output, Transmit};
 pub use proof::FleetKey;
 pub use queue::{MessageQueue, Payload};
 pub use report::{Handover, HandoverPath, HandoverPhase, HandoverReason};
-pub use route::{IncomingLimits, OutgoingRoute, Refusal, RefusalReason, RouteId, RouteOffer};
+pub use route::{
+    CallTerms, IncomingLimits, OutgoingRoute, Refusal, RefusalReason, RouteId, RouteKind,
+    RouteOffer,
+};
 pub use signal::Signal;
 pub use snapshot::{
     CandidateKind, PathSnapshot, PathState, PeerSnapshot, PeerState, RouteDirection, RouteSnapshot,

@@ -62,6 +62,8 @@ pub(crate) struct Offered {
     pub(crate) revision: u32,
     /// Of the last message; counts on when the topic is offered anew.
     sequence: u64,
+    /// Messages for all peers that got a sequence.
+    for_all: u64,
     /// By publisher, the one that published last at the end.
     history: VecDeque<(PublisherId, VecDeque<Sample>)>,
     /// Of all messages, and of those that are dropped before any peer's queue.
@@ -83,6 +85,7 @@ impl Outbox {
             route: route.clone(),
             revision: 0,
             sequence: 0,
+            for_all: 0,
             history: VecDeque::new(),
             counts: Counts::default(),
             due: None,
@@ -118,11 +121,33 @@ impl Outbox {
         self.topics.get(&id)
     }
 
-    /// Numbers a message and keeps it as far as the topic's history asks for. `None` if the topic
-    /// is not offered, or the message is larger than its limit or comes too soon.
+    /// Numbers a message for all peers and keeps it as far as the topic's history asks for. `None`
+    /// if the topic is not offered, or the message is larger than its limit or comes too soon.
     pub(crate) fn add(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Sample> {
         let offered = self.topics.get_mut(&message.id)?;
         offered.counts.taken += 1;
+        let (id, publisher) = (message.id, message.publisher);
+        let sample = self.number(message, taken)?;
+        let offered = self.topics.get_mut(&id)?;
+        offered.for_all += 1;
+        offered.keep(publisher, &sample);
+        Some(sample)
+    }
+
+    /// Numbers a message for one peer, which counts it. What is dropped here counts for all peers.
+    pub(crate) fn add_own(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Sample> {
+        let id = message.id;
+        let sample = self.number(message, taken);
+        if sample.is_none()
+            && let Some(offered) = self.topics.get_mut(&id)
+        {
+            offered.counts.taken += 1;
+        }
+        sample
+    }
+
+    fn number(&mut self, message: OutgoingMessage, taken: Instant) -> Option<Sample> {
+        let offered = self.topics.get_mut(&message.id)?;
         let (size, limit) = (message.data.len(), offered.route.max_message_size);
         if size > limit as usize {
             offered.counts.dropped_oversize += 1;
@@ -141,17 +166,15 @@ impl Outbox {
             return None;
         }
         offered.sequence += 1;
-        let OutgoingMessage { publisher, data, compressed, .. } = message;
-        let sample = Sample { sequence: offered.sequence, data, compressed, taken };
-        offered.keep(publisher, &sample);
-        Some(sample)
+        let OutgoingMessage { data, compressed, .. } = message;
+        Some(Sample { sequence: offered.sequence, data, compressed, taken })
     }
 }
 
 impl Offered {
-    /// Messages so far that were not dropped before any peer's queue.
+    /// Messages for all peers so far that were not dropped before any peer's queue.
     pub(crate) fn numbered(&self) -> u64 {
-        self.sequence
+        self.for_all
     }
 
     /// Is it time for a message again? Those that go are as even as those that come allow: the
@@ -205,7 +228,7 @@ pub(crate) mod tests {
         Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
         Reliability, TypeName,
     };
-    use crate::link::RouteOffer;
+    use crate::link::{RouteKind, RouteOffer};
 
     pub(crate) fn route(history: usize) -> OutgoingRoute {
         OutgoingRoute {
@@ -220,6 +243,7 @@ pub(crate) mod tests {
                     history: History::KeepLast,
                     depth: 1,
                 },
+                kind: RouteKind::Topic,
             },
             peers: PeerFilter::All,
             priority: Priority::Normal,

@@ -217,6 +217,13 @@ impl Outgoing {
         self.update_ready(id);
     }
 
+    /// Counts a message that is for this peer alone; one for all is counted before.
+    pub(crate) fn count_own(&mut self, id: RouteId) {
+        if let Some(topic) = self.topics.get_mut(&id) {
+            topic.counts.taken += 1;
+        }
+    }
+
     /// Data leaves by an interface of this kind from now on: topics that may not use it wait.
     pub(crate) fn set_interface(&mut self, interface: Option<InterfaceKind>) {
         if self.interface != interface {

@@ -375,6 +375,18 @@ impl Peer {
         }
     }
 
+    /// Takes a message of a topic of ours that is for this peer alone.
+    pub(super) fn push_own(&mut self, id: RouteId, sample: &Sample) {
+        match &mut self.session {
+            Some(session) => session.push_own(id, sample),
+            None => {
+                let counts = self.counts.entry(id).or_default();
+                counts.taken += 1;
+                counts.dropped_closed += 1;
+            }
+        }
+    }
+
     /// The session in use and what is remembered beyond it.
     pub(super) fn session_and_progress(&mut self) -> (Option<&mut Session>, &mut Progress) {
         (self.session.as_mut(), &mut self.progress)

@@ -1,8 +1,9 @@
-//! Routes: one topic of ours on its way to one peer, or one of the peer's on its way to us.
+//! Routes: one topic of ours on its way to one peer, or one of the peer's on its way to us. The
+//! requests and the responses of a service are routes as well.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::{
     Compression, Delivery, InterfaceKind, PeerFilter, Priority, QosProfile, QueueLimits, TypeName,
@@ -28,6 +29,48 @@ pub struct RouteOffer {
     pub delivery: Delivery,
     /// QoS that the receiver shall offer.
     pub qos: QosProfile,
+    /// What its messages are.
+    #[serde(default, skip_serializing_if = "RouteKind::is_topic")]
+    pub kind: RouteKind,
+}
+
+/// What the messages of a route are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RouteKind {
+    /// Those of a topic.
+    #[default]
+    Topic,
+    /// Responses of a service that the receiver may call, each for the peer that called.
+    Service(CallTerms),
+    /// Requests to a service that the receiver has offered.
+    Call,
+}
+
+impl RouteKind {
+    /// Is it a topic?
+    pub fn is_topic(&self) -> bool {
+        *self == Self::Topic
+    }
+}
+
+/// How a service is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTerms {
+    /// A call that is not answered for so long is given up; zero for no limit.
+    #[serde(serialize_with = "to_micros", deserialize_with = "from_micros")]
+    pub timeout: Duration,
+    /// How urgent requests are.
+    pub priority: Priority,
+}
+
+fn to_micros<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn from_micros<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_micros)
 }
 
 /// A topic of ours, offered to each admitted peer for as long as it is not withdrawn.

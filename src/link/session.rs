@@ -16,7 +16,7 @@ use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
 use super::restart::Restart;
-use super::route::{IncomingLimits, Refusal, RouteId, RouteOffer};
+use super::route::{IncomingLimits, Refusal, RefusalReason, RouteId, RouteOffer};
 use crate::config::Delivery;
 use crate::wire::Fragment;
 
@@ -77,7 +77,7 @@ impl Session {
         if self.proven_since.is_none() {
             return;
         }
-        if !offered.route.peers.admits(&self.peer) {
+        if !self.may_have(offered) {
             if self.outgoing.withdraw(id) {
                 self.send(&Control::RouteWithdrawn { id });
             }
@@ -95,6 +95,12 @@ impl Session {
     /// Queues a message of a topic of ours.
     pub(super) fn push(&mut self, id: RouteId, sample: &Sample) {
         self.outgoing.push(id, sample.for_peer(self.lanes.kind()));
+    }
+
+    /// Queues a message that is for this peer alone.
+    pub(super) fn push_own(&mut self, id: RouteId, sample: &Sample) {
+        self.outgoing.count_own(id);
+        self.push(id, sample);
     }
 
     /// Passes on what the application said to an offered topic. Returns how messages of the topic
@@ -335,10 +341,16 @@ impl Session {
         self.proven_since = Some(now);
         self.authenticated = authenticated;
         for (id, offered) in outbox.topics() {
-            if offered.route.peers.admits(&self.peer) {
+            if self.may_have(offered) {
                 self.offer_route(id, offered);
             }
         }
+    }
+
+    /// Is a route of ours for the peer? A standard one does not know what a call is.
+    fn may_have(&self, offered: &Offered) -> bool {
+        let is_known = self.lanes.kind() == PeerKind::Rover || offered.route.offer.kind.is_topic();
+        is_known && offered.route.peers.admits(&self.peer)
     }
 
     /// The certificate that the peer shows, digest and text, if it is the one that is pinned or
@@ -394,6 +406,12 @@ impl Session {
         offer: RouteOffer,
         progress: &mut Progress,
     ) -> Option<SessionOutput> {
+        if self.lanes.kind() == PeerKind::Standard && !offer.kind.is_topic() {
+            let text = "services cross between rovers only".to_owned();
+            let refusal = Refusal { reason: RefusalReason::NotAccepted, text };
+            self.send(&Control::RouteRefused { id, revision, refusal });
+            return None;
+        }
         match self.incoming.handle_offer(id, revision, lifespan, offer.clone(), progress) {
             Offer::Ask => {
                 let peer = self.peer.clone();
@@ -431,6 +449,7 @@ impl Session {
             data: complete.data.into(),
             is_compressed: complete.is_compressed,
             max_size: complete.max_size,
+            kind: topic.offer.kind,
         })
     }
 }

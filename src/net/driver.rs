@@ -281,7 +281,10 @@ impl Driver {
             self.fleet.handle_command(command, clock::now());
         }
         for taken in taken {
-            self.fleet.handle_message(taken.message, taken.at);
+            match taken.to {
+                None => self.fleet.handle_message(taken.message, taken.at),
+                Some(peer) => self.fleet.handle_message_for(&peer, taken.message, taken.at),
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -40,6 +40,7 @@ struct Shared {
     compressor_wake: Condvar,
     to_application: Mutex<ToApplication>,
     application_wake: Condvar,
+    calls_wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// The application's end. Clones share it; every method may be called from any thread.
@@ -76,6 +77,7 @@ pub fn exchange() -> (ApplicationEnd, DriverEnd) {
         compressor_wake: Condvar::new(),
         to_application: Mutex::default(),
         application_wake: Condvar::new(),
+        calls_wake: OnceLock::new(),
     });
     let (sender, receiver) = watch::channel(Arc::default());
     (
@@ -121,9 +123,18 @@ impl ApplicationEnd {
     /// Hands over a message of a route that was offered. Never blocks; where the route's queue is
     /// full, the oldest message goes and is counted.
     pub fn send(&self, message: OutgoingMessage, at: Instant) {
+        self.push(Taken { message, at, to: None });
+    }
+
+    /// As [`ApplicationEnd::send`], for one of the peers that have the route.
+    pub fn send_to(&self, peer: &str, message: OutgoingMessage, at: Instant) {
+        self.push(Taken { message, at, to: Some(peer.to_owned()) });
+    }
+
+    fn push(&self, taken: Taken) {
         let mut to_driver = lock(&self.shared.to_driver);
-        let Some(outgoing) = to_driver.routes.get_mut(&message.id) else { return };
-        let stage = outgoing.push(Taken { message, at });
+        let Some(outgoing) = to_driver.routes.get_mut(&taken.message.id) else { return };
+        let stage = outgoing.push(taken);
         drop(to_driver);
         self.wake(stage);
     }
@@ -162,7 +173,7 @@ impl ApplicationEnd {
         self.wake(stage);
     }
 
-    /// Waits for an event or for messages; events come first. `is_busy` names topics whose messages
+    /// Waits for an event or for messages of topics; events come first. `is_busy` names topics whose messages
     /// the application cannot take now: they do not end the wait.
     pub fn receive(&self, timeout: Duration, is_busy: impl Fn(&str) -> bool) -> Received {
         let deadline = Instant::now() + timeout;
@@ -188,8 +199,7 @@ impl ApplicationEnd {
         }
     }
 
-    /// Takes the oldest message of each route whose topic `is_busy` does not name; each is to be
-    /// settled.
+    /// Takes the oldest message of each topic that `is_busy` does not name; each is to be settled.
     pub fn take(&self, is_busy: impl Fn(&str) -> bool) -> Vec<IncomingMessage> {
         let mut inbox = lock(&self.shared.to_application);
         inbox
@@ -198,6 +208,24 @@ impl ApplicationEnd {
             .filter(|incoming| incoming.is_ready(&is_busy))
             .filter_map(Incoming::take)
             .collect()
+    }
+
+    /// Takes the oldest request or response of each route that `is_busy` does not tell to wait; each is
+    /// to be settled.
+    pub fn take_calls(&self, is_busy: impl Fn(&IncomingMessage) -> bool) -> Vec<IncomingMessage> {
+        let mut inbox = lock(&self.shared.to_application);
+        inbox
+            .queues
+            .values_mut()
+            .filter(|incoming| incoming.has_call(&is_busy))
+            .filter_map(Incoming::take)
+            .collect()
+    }
+
+    /// What is to be done when a request or a response has come, on the driver's task: no more than
+    /// to wake somebody. The first one given counts.
+    pub fn wake_for_calls(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.calls_wake.set(Box::new(wake));
     }
 
     /// Counts a message that was taken: it is published, or there is no way to.
@@ -330,9 +358,14 @@ impl DriverEnd {
         let mut inbox = lock(&self.shared.to_application);
         let key = (message.peer.clone(), message.id);
         if let Some(incoming) = inbox.queues.get_mut(&key) {
+            let is_call = !message.kind.is_topic();
             incoming.push(message);
             drop(inbox);
-            self.shared.application_wake.notify_all();
+            if !is_call {
+                self.shared.application_wake.notify_all();
+            } else if let Some(wake) = self.shared.calls_wake.get() {
+                wake();
+            }
         }
     }
 
@@ -356,6 +389,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::link::RouteKind;
 
     const WAIT: Duration = Duration::from_secs(20);
 
@@ -367,6 +401,7 @@ mod tests {
             data: Bytes::from_static(text.as_bytes()),
             is_compressed: false,
             max_size: 100,
+            kind: RouteKind::Topic,
         }
     }
 
@@ -386,6 +421,26 @@ mod tests {
         assert!(application.take(|_| true).is_empty());
         assert_eq!(application.receive(WAIT, |_| false), Received::Messages);
         assert_eq!(texts(application.take(|_| false)), ["one"]);
+    }
+
+    #[test]
+    fn calls_are_taken_by_who_is_woken_for_them_and_messages_of_topics_by_the_other() {
+        let (application, driver) = exchange();
+        let (woken, wakes) = std::sync::mpsc::channel();
+        application.wake_for_calls(move || woken.send(()).expect("the test waits"));
+        for id in [1, 2] {
+            let id = RouteId(id);
+            driver.open_incoming("b", id, Delivery::Reliable, QueueLimits::default(), 1);
+        }
+        let call = IncomingMessage { id: RouteId(2), kind: RouteKind::Call, ..message("request") };
+        driver.deliver(call.clone());
+        wakes.try_recv().expect("woken");
+        assert_eq!(application.receive(Duration::ZERO, |_| false), Received::Nothing);
+        driver.deliver(message("one"));
+        assert!(wakes.try_recv().is_err());
+        assert_eq!(texts(application.take(|_| false)), ["one"]);
+        assert!(application.take_calls(|_| true).is_empty());
+        assert_eq!(application.take_calls(|_| false), [call]);
     }
 
     #[test]

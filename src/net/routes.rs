@@ -42,6 +42,8 @@ pub struct Taken {
     pub message: OutgoingMessage,
     /// When it was taken; its age counts from here.
     pub at: Instant,
+    /// The only peer that gets it; `None` for all.
+    pub to: Option<String>,
 }
 
 impl Payload for Taken {
@@ -270,7 +272,16 @@ impl Incoming {
         held
     }
 
+    /// Is there a message of a topic that can be taken?
     pub(super) fn is_ready(&self, is_busy: impl Fn(&str) -> bool) -> bool {
-        self.queue.front().is_some_and(|message| !is_busy(&message.topic))
+        let can_go =
+            |message: &IncomingMessage| message.kind.is_topic() && !is_busy(&message.topic);
+        self.queue.front().is_some_and(can_go)
+    }
+
+    /// Is there a request or a response that can be taken?
+    pub(super) fn has_call(&self, is_busy: impl Fn(&IncomingMessage) -> bool) -> bool {
+        let can_go = |message: &IncomingMessage| !message.kind.is_topic() && !is_busy(message);
+        self.queue.front().is_some_and(can_go)
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
+use super::calls::{Calls, CallsInbox, service_route};
 use super::handovers::Handovers;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::rcl::{GuardCondition, Node, RclError};
 use super::report::SharedReport;
 use super::shared::{OwnPublishers, Shared};
-use crate::config::{Admission, Compression, Config, Topic};
+use crate::config::{Admission, Compression, Config, Service, Topic};
 use crate::link::RouteId;
 use crate::net::{ApplicationEnd, Compressor};
 
@@ -18,11 +19,11 @@ use crate::net::{ApplicationEnd, Compressor};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BridgeError {
-    /// A topic's name cannot be resolved.
-    #[error("topics.{id}.name: {source}")]
+    /// The name of a topic, service or action cannot be resolved.
+    #[error("{key}.name: {source}")]
     Name {
-        /// Id of the topic's entry.
-        id: String,
+        /// The entry among the parameters, as in `topics.odom`.
+        key: String,
         /// What ROS says.
         source: RclError,
     },
@@ -62,13 +63,16 @@ impl Bridge {
                 Some((RouteId(u16::try_from(index).ok()?), name, topic.clone()))
             })
             .collect();
+        let services = numbered_services(&node, config)?;
         let wake_outbound = Arc::new(GuardCondition::new(&node)?);
+        let calls = CallsInbox::new(&node)?;
         let shared = Shared {
             node,
             application,
             report: SharedReport::default(),
             handovers: Handovers::default(),
             own: OwnPublishers::default(),
+            calls,
             stop: Arc::default(),
         };
         let mut bridge = Self { shared, wake_outbound, threads: Vec::new() };
@@ -81,6 +85,10 @@ impl Bridge {
             })?;
         }
         bridge.spawn("ros_outbound", move || Outbound::new(shared, sent).run(&wake))?;
+        let (shared, admitted) = (bridge.shared.clone(), admission.clone());
+        let first_call = fastrand::u64(..);
+        bridge
+            .spawn("ros_calls", move || Calls::new(shared, services, admitted, first_call).run())?;
         let shared = bridge.shared.clone();
         bridge.spawn("ros_inbound", move || {
             Inbound::new(shared, admission).run();
@@ -125,6 +133,7 @@ impl Drop for Bridge {
         if let Err(error) = self.wake_outbound.trigger() {
             log::warn!("cannot wake the bridge to stop it: {error}");
         }
+        self.shared.calls.wake();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a thread of the bridge has panicked");
@@ -137,8 +146,24 @@ impl Drop for Bridge {
 fn resolved_names(node: &Node, config: &Config) -> Result<Vec<(usize, String)>, BridgeError> {
     let resolve = |(index, topic): (usize, &Topic)| {
         let name = node.resolve_topic(&topic.name);
-        let name = name.map_err(|source| BridgeError::Name { id: topic.id.clone(), source })?;
+        let name = name.map_err(|source| BridgeError::Name { key: topic.key(), source })?;
         Ok((index, name))
     };
     config.topics.iter().enumerate().map(resolve).collect()
+}
+
+/// The services of the configuration, each with its number and absolute name.
+fn numbered_services(
+    node: &Node,
+    config: &Config,
+) -> Result<Vec<(RouteId, String, Service)>, BridgeError> {
+    // The configuration holds at most 2,048 services, so each has a number.
+    let services = config.services.iter().enumerate();
+    let services = services.filter_map(|(index, service)| Some((service_route(index)?, service)));
+    let resolve = |(id, service): (RouteId, &Service)| {
+        let name = node.resolve_service(&service.name);
+        let name = name.map_err(|source| BridgeError::Name { key: service.key(), source })?;
+        Ok((id, name, service.clone()))
+    };
+    services.map(resolve).collect()
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::calls;
 use super::pace::INTERVAL;
 use super::qos;
 use super::rcl::TypeSupport;
@@ -92,9 +93,19 @@ impl Inbound {
         match event {
             // The link has logged these.
             Event::PeerConnected { .. } | Event::PeerRefused { .. } => {}
-            Event::PeerDisconnected { peer, .. } => self.close_all(&peer),
+            Event::PeerDisconnected { ref peer, .. } => {
+                self.close_all(peer);
+                self.shared.calls.event(event);
+            }
+            Event::RouteOffered { ref peer, id, ref offer } if !offer.kind.is_topic() => {
+                self.close(&(peer.clone(), id));
+                self.shared.calls.event(event);
+            }
             Event::RouteOffered { peer, id, offer } => self.answer((peer, id), &offer),
-            Event::RouteClosed { peer, id } => self.close(&(peer, id)),
+            Event::RouteClosed { ref peer, id } => {
+                self.close(&(peer.clone(), id));
+                self.shared.calls.event(event);
+            }
             Event::Handover(handover) => self.shared.handovers.add(Instant::now(), *handover),
             Event::RouteOpened { peer, id } => {
                 let topic = self.name_of_ours(id);
@@ -103,6 +114,9 @@ impl Inbound {
             Event::RouteRefused { peer, id, refusal } => {
                 let topic = self.name_of_ours(id);
                 log::warn!("{peer}: route refused direction=send topic={topic}: {}", refusal.text);
+                if calls::is_of_service(id) {
+                    self.shared.calls.event(Event::RouteRefused { peer, id, refusal });
+                }
             }
         }
     }

@@ -6,6 +6,8 @@
 #[forbid(unsafe_code)]
 pub mod bridge;
 #[forbid(unsafe_code)]
+mod calls;
+#[forbid(unsafe_code)]
 pub mod doctor;
 #[forbid(unsafe_code)]
 pub mod handovers;

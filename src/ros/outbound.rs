@@ -14,7 +14,9 @@ use super::rcl::{Endpoint, GuardCondition, RclError, Sample, Subscription, TypeS
 use super::report::TopicReport;
 use super::shared::Shared;
 use crate::config::{Topic, TypeName};
-use crate::link::{Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteOffer};
+use crate::link::{
+    Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteKind, RouteOffer,
+};
 use crate::net::clock;
 
 /// The graph is looked at so often even when nothing reports a change.
@@ -69,6 +71,7 @@ impl Outbound {
                 }
             }
             if ready.graph {
+                self.shared.calls.graph_changed();
                 look_at = look_at.min(now + GRAPH_PAUSE);
             }
         }
@@ -179,9 +182,12 @@ impl SentTopic {
     fn follow(&mut self, publishers: &[Endpoint], shared: &Shared) -> TopicReport {
         let mut report = TopicReport { topic: self.name.clone(), ..TopicReport::default() };
         let Some(type_name) = self.type_name(publishers) else {
-            let id = &self.config.id;
-            let text = format!("nobody publishes it yet; set topics.{id}.type to offer it before");
-            report.remark(text);
+            let key = self.config.key();
+            report.remark(if self.config.is_of_action {
+                format!("{key} has no server here yet")
+            } else {
+                format!("nobody publishes it yet; set {key}.type to offer it before")
+            });
             return report;
         };
         report.type_name = type_name.to_string();
@@ -271,6 +277,7 @@ impl SentTopic {
             type_hash: type_support.hash().to_owned(),
             delivery: self.config.delivery.unwrap_or_else(|| qos::delivery(qos.reliability)),
             qos,
+            kind: RouteKind::Topic,
         }
     }
 

@@ -5,13 +5,15 @@
 //! This is the only file of the project with unsafe code, and it has no logic beyond that. It is
 //! one file so that everything that has to be trusted can be read in one place.
 //!
-//! Threads: a [`Node`] and a [`GuardCondition`] may be shared. A [`Subscription`], a [`Publisher`]
-//! and a [`WaitSet`] stay on the thread that made them.
+//! Threads: a [`Node`] and a [`GuardCondition`] may be shared. A [`Subscription`], a [`Publisher`], a
+//! [`ServiceServer`], a [`ServiceClient`] and the wait sets stay on the thread that made them.
 
 #![expect(unsafe_code, reason = "calls into rcl's C interface")]
 
+use std::collections::BTreeMap;
 use std::env;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -71,7 +73,27 @@ unsafe extern "C" {
         allocator: rcl_allocator_t,
         output_name: *mut *mut c_char,
     ) -> rcl_ret_t;
+
+    fn rcl_remap_service_name(
+        local_arguments: *const rcl_arguments_t,
+        global_arguments: *const rcl_arguments_t,
+        service_name: *const c_char,
+        node_name: *const c_char,
+        node_namespace: *const c_char,
+        allocator: rcl_allocator_t,
+        output_name: *mut *mut c_char,
+    ) -> rcl_ret_t;
 }
+
+type Remap = unsafe extern "C" fn(
+    *const rcl_arguments_t,
+    *const rcl_arguments_t,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    rcl_allocator_t,
+    *mut *mut c_char,
+) -> rcl_ret_t;
 
 /// Lets no other program discover the nodes of this one, nor these discover others. It does nothing
 /// once there is a second thread, which might be reading the environment.
@@ -271,6 +293,10 @@ impl Node {
     /// # Errors
     /// rcl's text, where the name is none.
     pub fn resolve_topic(&self, name: &str) -> Result<String, RclError> {
+        self.resolve(name, "rcl_remap_topic_name", rcl_remap_topic_name)
+    }
+
+    fn resolve(&self, name: &str, call: &'static str, remap: Remap) -> Result<String, RclError> {
         let name = c_text(name)?;
         let (node, namespace) = (self.resolve_as.0.as_ptr(), self.resolve_as.1.as_ptr());
         // SAFETY: all texts are valid C strings; the map is initialized and freed here; the
@@ -296,7 +322,7 @@ impl Node {
             let expanded = taken_text(expanded);
             let expanded_text = c_text(&expanded)?;
             let mut remapped = ptr::null_mut();
-            let code = rcl_remap_topic_name(
+            let code = remap(
                 ptr::null(),
                 &(*self.context.0.ptr()).global_arguments,
                 expanded_text.as_ptr(),
@@ -305,7 +331,7 @@ impl Node {
                 allocator,
                 &mut remapped,
             );
-            check("rcl_remap_topic_name", code)?;
+            check(call, code)?;
             Ok(if remapped.is_null() { expanded } else { taken_text(remapped) })
         }
     }
@@ -468,16 +494,9 @@ impl TypeSupport {
     /// # Errors
     /// [`RclError::TypeNotInstalled`].
     pub fn load(name: &TypeName) -> Result<Self, RclError> {
-        let (package, message) = (name.package(), name.name());
-        let file = libloading::library_filename(format!("{package}__rosidl_typesupport_c"));
-        let prefixes = env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
-        let path = env::split_paths(&prefixes)
-            .map(|prefix| prefix.join("lib").join(&file))
-            .find(|path| path.is_file())
-            .unwrap_or_else(|| file.into());
-        let symbol = format!(
-            "rosidl_typesupport_c__get_message_type_support_handle__{package}__msg__{message}"
-        );
+        let path = library(name, "rosidl_typesupport_c");
+        let symbol =
+            format!("rosidl_typesupport_c__get_message_type_support_handle__{}", c_name(name));
         let error = |error: libloading::Error| RclError::TypeNotInstalled {
             type_name: name.clone(),
             text: error.to_string(),
@@ -509,6 +528,22 @@ impl TypeSupport {
     pub fn hash(&self) -> &str {
         &self.hash
     }
+}
+
+/// Where the library of a type's package is: in the first prefix that has it, else where the loader
+/// looks.
+fn library(name: &TypeName, suffix: &str) -> PathBuf {
+    let file = libloading::library_filename(format!("{}__{suffix}", name.package()));
+    let prefixes = env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
+    env::split_paths(&prefixes)
+        .map(|prefix| prefix.join("lib").join(&file))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| file.into())
+}
+
+/// The type as part of a C symbol.
+fn c_name(name: &TypeName) -> String {
+    format!("{}__{}__{}", name.package(), name.folder(), name.name())
 }
 
 type GetTypeSupport = unsafe extern "C" fn() -> *const rosidl_message_type_support_t;
@@ -841,6 +876,468 @@ impl WaitSet {
 }
 
 impl Drop for WaitSet {
+    fn drop(&mut self) {
+        // SAFETY: initialized and finished once.
+        let _ = check("rcl_wait_set_fini", unsafe { rcl_wait_set_fini(self.handle.ptr()) });
+    }
+}
+
+// Services. rcl takes and gives requests and responses as structs, so that CDR becomes one here and
+// the other way round; the structs come from the library that rosidl generates for their package.
+
+impl Node {
+    /// The absolute name of a service after namespace and remaps.
+    ///
+    /// # Errors
+    /// rcl's text, where the name is none.
+    pub fn resolve_service(&self, name: &str) -> Result<String, RclError> {
+        self.resolve(name, "rcl_remap_service_name", rcl_remap_service_name)
+    }
+
+    /// The services that servers or clients in the graph name, with their types.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn service_types(&self) -> Result<BTreeMap<String, Vec<String>>, RclError> {
+        // SAFETY: the table is zero-initialized, filled by rcl, read within its sizes and freed with
+        // the allocator it was made with.
+        unsafe {
+            let mut allocator = rcutils_get_default_allocator();
+            let mut found = rmw_get_zero_initialized_names_and_types();
+            let node = self.handle.ptr();
+            let code = rcl_get_service_names_and_types(node, &mut allocator, &mut found);
+            check("rcl_get_service_names_and_types", code)?;
+            let names = owned_texts(&found.names);
+            let types = |index| found.types.as_ref().map(|_| owned_texts(&*found.types.add(index)));
+            let services = names
+                .into_iter()
+                .enumerate()
+                .map(|(index, name)| (name, types(index).unwrap_or_default()))
+                .collect();
+            check("rcl_names_and_types_fini", rcl_names_and_types_fini(&mut found))?;
+            Ok(services)
+        }
+    }
+
+    /// How many servers a service has, our own ones included; its name is absolute.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn count_servers(&self, service: &str) -> Result<usize, RclError> {
+        let service = c_text(service)?;
+        let mut count = 0;
+        // SAFETY: the node is initialized, the name ends with a zero byte.
+        let code = unsafe { rcl_count_services(self.handle.ptr(), service.as_ptr(), &mut count) };
+        check("rcl_count_services", code)?;
+        Ok(count)
+    }
+}
+
+/// Copies C strings.
+///
+/// # Safety
+/// The array is zero-initialized or was filled by rcl.
+unsafe fn owned_texts(array: &rcutils_string_array_t) -> Vec<String> {
+    if array.data.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: by this function's contract there are `size` strings.
+    unsafe {
+        let texts = std::slice::from_raw_parts(array.data, array.size);
+        texts.iter().map(|text| owned_text(*text)).collect()
+    }
+}
+
+/// How requests and responses of one service type are read and written.
+#[derive(Debug, Clone)]
+pub struct ServiceTypeSupport {
+    handle: NonNull<rosidl_service_type_support_t>,
+    request: Form,
+    response: Form,
+    name: TypeName,
+    hash: String,
+}
+
+impl ServiceTypeSupport {
+    /// Loads the type as [`TypeSupport::load`] does.
+    ///
+    /// # Errors
+    /// [`RclError::TypeNotInstalled`].
+    pub fn load(name: &TypeName) -> Result<Self, RclError> {
+        let error = |text: String| RclError::TypeNotInstalled { type_name: name.clone(), text };
+        let symbol =
+            format!("rosidl_typesupport_c__get_service_type_support_handle__{}", c_name(name));
+        // SAFETY: as for a message type; a handle that is not null points to static data.
+        let (handle, hash) = unsafe {
+            let library = Library::new(library(name, "rosidl_typesupport_c"));
+            let library = library.map_err(|refused| error(refused.to_string()))?;
+            let get_handle: GetServiceTypeSupport =
+                *library.get(symbol.as_str()).map_err(|refused| error(refused.to_string()))?;
+            std::mem::forget(library);
+            let handle = NonNull::new(get_handle().cast_mut())
+                .ok_or_else(|| error("its type support is null".to_owned()))?;
+            let get_hash = handle.as_ref().get_type_hash_func;
+            let hash = get_hash.and_then(|get| get(handle.as_ptr()).as_ref());
+            (handle, hash.map(hash_text).unwrap_or_default())
+        };
+        let request = Form::load(&name.part("Request"))?;
+        let response = Form::load(&name.part("Response"))?;
+        Ok(Self { handle, request, response, name: name.clone(), hash })
+    }
+
+    /// The type.
+    pub fn name(&self) -> &TypeName {
+        &self.name
+    }
+
+    /// Hash of the definition installed here, `RIHS01_…`.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+type GetServiceTypeSupport = unsafe extern "C" fn() -> *const rosidl_service_type_support_t;
+
+/// How a message becomes a struct and the other way round.
+#[derive(Debug, Clone)]
+struct Form {
+    type_support: TypeSupport,
+    create: unsafe extern "C" fn() -> *mut c_void,
+    destroy: unsafe extern "C" fn(*mut c_void),
+}
+
+impl Form {
+    fn load(name: &TypeName) -> Result<Self, RclError> {
+        let type_support = TypeSupport::load(name)?;
+        let error = |error: libloading::Error| RclError::TypeNotInstalled {
+            type_name: name.clone(),
+            text: error.to_string(),
+        };
+        let symbol = |function: &str| format!("{}__{function}", c_name(name));
+        // SAFETY: the library is generated by rosidl, whose initializers have no preconditions; it
+        // stays loaded, and functions of these names have these signatures.
+        unsafe {
+            let library = Library::new(library(name, "rosidl_generator_c")).map_err(error)?;
+            let create = *library.get(symbol("create").as_str()).map_err(error)?;
+            let destroy = *library.get(symbol("destroy").as_str()).map_err(error)?;
+            std::mem::forget(library);
+            Ok(Self { type_support, create, destroy })
+        }
+    }
+
+    /// An empty struct.
+    fn create(&self) -> Result<Struct<'_>, RclError> {
+        // SAFETY: the function has no preconditions; it gives null when there is no memory.
+        NonNull::new(unsafe { (self.create)() })
+            .map(|message| Struct { form: self, message })
+            .ok_or_else(|| RclError::Call {
+                call: "create",
+                code: RCL_RET_BAD_ALLOC as i32,
+                text: format!("no memory for a {}", self.type_support.name()),
+            })
+    }
+
+    /// Makes a struct of CDR.
+    fn read(&self, cdr: &[u8]) -> Result<Struct<'_>, RclError> {
+        let message = self.create()?;
+        // SAFETY: rmw only reads the bytes, although the struct has no const variant; the message is
+        // of the type that the type support describes.
+        let code = unsafe {
+            let bytes = rcutils_uint8_array_t {
+                buffer: cdr.as_ptr().cast_mut(),
+                buffer_length: cdr.len(),
+                buffer_capacity: cdr.len(),
+                allocator: rcutils_get_default_allocator(),
+            };
+            rmw_deserialize(&bytes, self.type_support.handle.as_ptr(), message.message.as_ptr())
+        };
+        check("rmw_deserialize", code).map(|()| message)
+    }
+}
+
+/// A request or a response as a struct.
+struct Struct<'a> {
+    form: &'a Form,
+    message: NonNull<c_void>,
+}
+
+impl Struct<'_> {
+    /// Makes CDR of it.
+    fn write(&self) -> Result<Bytes, RclError> {
+        let mut buffer = Buffer::new();
+        // SAFETY: the message is of the type that the type support describes, the buffer grows by its
+        // own allocator.
+        let code = unsafe {
+            let type_support = self.form.type_support.handle.as_ptr();
+            rmw_serialize(self.message.as_ptr(), type_support, &mut buffer.0)
+        };
+        check("rmw_serialize", code)?;
+        Ok(Bytes::from_owner(buffer))
+    }
+}
+
+impl Drop for Struct<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by the form's own `create`, and destroyed once.
+        unsafe { (self.form.destroy)(self.message.as_ptr()) };
+    }
+}
+
+/// Requests and responses that our servers and clients keep: as many callers may call at once, and
+/// what DDS has no room for it drops.
+const CALLS_DEPTH: usize = 1000;
+
+fn service_qos(default: rmw_qos_profile_t) -> rmw_qos_profile_t {
+    rmw_qos_profile_t { depth: CALLS_DEPTH, ..default }
+}
+
+/// Tells one request from all others that a server got.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(rmw_request_id_t);
+
+/// A server of serialized requests and responses.
+pub struct ServiceServer {
+    handle: Pinned<rcl_service_t>,
+    node: Arc<Node>,
+    type_support: ServiceTypeSupport,
+}
+
+impl ServiceServer {
+    /// Serves an absolute name.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(
+        node: &Arc<Node>,
+        type_support: &ServiceTypeSupport,
+        service: &str,
+    ) -> Result<Self, RclError> {
+        let service = c_text(service)?;
+        let guard = node.lock_entities();
+        // SAFETY: as for a subscription.
+        unsafe {
+            let mut options = rcl_service_get_default_options();
+            options.qos = service_qos(options.qos);
+            let handle = Pinned::new(rcl_get_zero_initialized_service());
+            let (support, service) = (type_support.handle.as_ptr(), service.as_ptr());
+            let code =
+                rcl_service_init(handle.ptr(), node.handle.ptr(), support, service, &options);
+            drop(guard);
+            check("rcl_service_init", code)?;
+            Ok(Self { handle, node: node.clone(), type_support: type_support.clone() })
+        }
+    }
+
+    /// Takes the oldest request that waits, if one does: CDR with its encapsulation header.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn take(&self) -> Result<Option<(RequestId, Bytes)>, RclError> {
+        let request = self.type_support.request.create()?;
+        let mut id = rmw_request_id_t { writer_guid: [0; 16], sequence_number: 0 };
+        // SAFETY: the service is initialized, the request is a struct of its type.
+        let code =
+            unsafe { rcl_take_request(self.handle.ptr(), &mut id, request.message.as_ptr()) };
+        if code == RCL_RET_SERVICE_TAKE_FAILED as rcl_ret_t {
+            return Ok(None);
+        }
+        check("rcl_take_request", code)?;
+        Ok(Some((RequestId(id), request.write()?)))
+    }
+
+    /// Answers a request with CDR.
+    ///
+    /// # Errors
+    /// rcl's text, for a response that is not of the type among others.
+    pub fn respond(&self, RequestId(mut id): RequestId, cdr: &[u8]) -> Result<(), RclError> {
+        let response = self.type_support.response.read(cdr)?;
+        // SAFETY: the service is initialized, the response is a struct of its type.
+        let code =
+            unsafe { rcl_send_response(self.handle.ptr(), &mut id, response.message.as_ptr()) };
+        check("rcl_send_response", code)
+    }
+}
+
+impl Drop for ServiceServer {
+    fn drop(&mut self) {
+        let _guard = self.node.lock_entities();
+        let (service, node) = (self.handle.ptr(), self.node.handle.ptr());
+        // SAFETY: as for a subscription.
+        let _ = check("rcl_service_fini", unsafe { rcl_service_fini(service, node) });
+    }
+}
+
+/// A client of serialized requests and responses.
+pub struct ServiceClient {
+    handle: Pinned<rcl_client_t>,
+    node: Arc<Node>,
+    type_support: ServiceTypeSupport,
+}
+
+impl ServiceClient {
+    /// A client for an absolute name.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(
+        node: &Arc<Node>,
+        type_support: &ServiceTypeSupport,
+        service: &str,
+    ) -> Result<Self, RclError> {
+        let service = c_text(service)?;
+        let guard = node.lock_entities();
+        // SAFETY: as for a subscription.
+        unsafe {
+            let mut options = rcl_client_get_default_options();
+            options.qos = service_qos(options.qos);
+            let handle = Pinned::new(rcl_get_zero_initialized_client());
+            let (support, service) = (type_support.handle.as_ptr(), service.as_ptr());
+            let code = rcl_client_init(handle.ptr(), node.handle.ptr(), support, service, &options);
+            drop(guard);
+            check("rcl_client_init", code)?;
+            Ok(Self { handle, node: node.clone(), type_support: type_support.clone() })
+        }
+    }
+
+    /// The type.
+    pub fn type_support(&self) -> &ServiceTypeSupport {
+        &self.type_support
+    }
+
+    /// Is there a server that would get a request?
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn is_served(&self) -> Result<bool, RclError> {
+        let mut is_served = false;
+        let (node, client) = (self.node.handle.ptr(), self.handle.ptr());
+        // SAFETY: both are initialized.
+        let code = unsafe { rcl_service_server_is_available(node, client, &mut is_served) };
+        check("rcl_service_server_is_available", code)?;
+        Ok(is_served)
+    }
+
+    /// Sends a request in CDR; the response will have the number that is returned.
+    ///
+    /// # Errors
+    /// rcl's text, for a request that is not of the type among others.
+    pub fn call(&self, cdr: &[u8]) -> Result<i64, RclError> {
+        let request = self.type_support.request.read(cdr)?;
+        let mut number = 0;
+        // SAFETY: the client is initialized, the request is a struct of its type.
+        let code =
+            unsafe { rcl_send_request(self.handle.ptr(), request.message.as_ptr(), &mut number) };
+        check("rcl_send_request", code).map(|()| number)
+    }
+
+    /// Takes the oldest response that waits, if one does: CDR with its encapsulation header.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn take(&self) -> Result<Option<(i64, Bytes)>, RclError> {
+        let response = self.type_support.response.create()?;
+        let mut id = rmw_request_id_t { writer_guid: [0; 16], sequence_number: 0 };
+        // SAFETY: the client is initialized, the response is a struct of its type.
+        let code =
+            unsafe { rcl_take_response(self.handle.ptr(), &mut id, response.message.as_ptr()) };
+        if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {
+            return Ok(None);
+        }
+        check("rcl_take_response", code)?;
+        Ok(Some((id.sequence_number, response.write()?)))
+    }
+}
+
+impl Drop for ServiceClient {
+    fn drop(&mut self) {
+        let _guard = self.node.lock_entities();
+        let (client, node) = (self.handle.ptr(), self.node.handle.ptr());
+        // SAFETY: as for a subscription.
+        let _ = check("rcl_client_fini", unsafe { rcl_client_fini(client, node) });
+    }
+}
+
+/// Which servers have requests and which clients responses, by their positions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadyCalls {
+    /// Positions of the servers.
+    pub servers: Vec<usize>,
+    /// Positions of the clients.
+    pub clients: Vec<usize>,
+}
+
+/// Waits for requests and responses.
+pub struct CallWaitSet {
+    handle: Pinned<rcl_wait_set_t>,
+    _node: Arc<Node>,
+}
+
+impl CallWaitSet {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn new(node: &Arc<Node>) -> Result<Self, RclError> {
+        // SAFETY: zero-initialized as rcl asks for; the context outlives it through the node.
+        unsafe {
+            let handle = Pinned::new(rcl_get_zero_initialized_wait_set());
+            let (context, allocator) = (node.context.0.ptr(), rcutils_get_default_allocator());
+            let code = rcl_wait_set_init(handle.ptr(), 0, 1, 0, 0, 0, 0, context, allocator);
+            check("rcl_wait_set_init", code)?;
+            Ok(Self { handle, _node: node.clone() })
+        }
+    }
+
+    /// Waits until one of `servers` has a request, one of `clients` a response, `wake` is triggered or
+    /// `timeout` has passed.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn wait(
+        &mut self,
+        servers: &[&ServiceServer],
+        clients: &[&ServiceClient],
+        wake: &GuardCondition,
+        timeout: Duration,
+    ) -> Result<ReadyCalls, RclError> {
+        let set = self.handle.ptr();
+        let timeout = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: as for the other wait set.
+        unsafe {
+            let sizes = ((*set).size_of_services, (*set).size_of_clients);
+            if sizes == (servers.len(), clients.len()) {
+                check("rcl_wait_set_clear", rcl_wait_set_clear(set))?;
+            } else {
+                let (servers, clients) = (servers.len(), clients.len());
+                let code = rcl_wait_set_resize(set, 0, 1, 0, clients, servers, 0);
+                check("rcl_wait_set_resize", code)?;
+            }
+            for server in servers {
+                let code = rcl_wait_set_add_service(set, server.handle.ptr(), ptr::null_mut());
+                check("rcl_wait_set_add_service", code)?;
+            }
+            for client in clients {
+                let code = rcl_wait_set_add_client(set, client.handle.ptr(), ptr::null_mut());
+                check("rcl_wait_set_add_client", code)?;
+            }
+            let code = rcl_wait_set_add_guard_condition(set, wake.handle.ptr(), ptr::null_mut());
+            check("rcl_wait_set_add_guard_condition", code)?;
+            let code = rcl_wait(set, timeout);
+            if code == RCL_RET_TIMEOUT as rcl_ret_t {
+                return Ok(ReadyCalls::default());
+            }
+            check("rcl_wait", code)?;
+            let has_request = |position: &usize| !(*(*set).services.add(*position)).is_null();
+            let has_response = |position: &usize| !(*(*set).clients.add(*position)).is_null();
+            Ok(ReadyCalls {
+                servers: (0..servers.len()).filter(has_request).collect(),
+                clients: (0..clients.len()).filter(has_response).collect(),
+            })
+        }
+    }
+}
+
+impl Drop for CallWaitSet {
     fn drop(&mut self) {
         // SAFETY: initialized and finished once.
         let _ = check("rcl_wait_set_fini", unsafe { rcl_wait_set_fini(self.handle.ptr()) });

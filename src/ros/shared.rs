@@ -1,16 +1,17 @@
-//! What the two threads of the bridge share.
+//! What the threads of the bridge share.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::calls::CallsInbox;
 use super::handovers::Handovers;
 use super::rcl::{Node, Publisher, RclError};
 use super::report::SharedReport;
 use crate::link::PublisherId;
 use crate::net::ApplicationEnd;
 
-/// What both threads use.
+/// What all threads use.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) node: Arc<Node>,
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     pub(super) report: SharedReport,
     pub(super) handovers: Handovers,
     pub(super) own: OwnPublishers,
+    pub(super) calls: CallsInbox,
     pub(super) stop: Arc<AtomicBool>,
 }
 

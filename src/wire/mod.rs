@@ -33,6 +33,23 @@
 //! with one that the receiver does not know is passed over. A fragment may have any size that the
 //! data channel takes.
 //!
+//! A service crosses between two rovers as two routes, whose messages are calls:
+//!
+//! ```text
+//!  0                               8
+//! +-------------------------------+-------------------------------+
+//! | number of the call            | CDR of request or response …  |
+//! +-------------------------------+-------------------------------+
+//! ```
+//!
+//! The rover that has the server offers a route of the kind `service` (`"kind":{"service":
+//! {"timeout":60000000,"priority":"high"}}`, the timeout in µs, 0 for none), with the type and hash of
+//! the service; responses cross on it, each to the peer that has called. A rover that admits the name
+//! accepts it and offers one of the kind `"call"` with the same name, type and hash to that peer,
+//! which accepts it as long as it offers the service; requests cross on that. The caller chooses the
+//! numbers, no two alike for as long as it runs; one that started anew begins elsewhere. Each side
+//! ends its calls when the session ends or its route is withdrawn. Routes without `kind` are topics.
+//!
 //! With a standard WebRTC peer (a member of the fleet without the capability `rover_link`) all
 //! crosses one data channel, labelled `rover_link` and opened by the side with the smaller id. A
 //! binary message is one fragment. A text message is JSON and names the routes: each side offers
@@ -41,12 +58,14 @@
 //! (`route_accepted`, or `route_refused` with `reason` and `text`); `route_withdrawn` takes one
 //! back. Fragments of a route may be sent once it is accepted. Such a peer writes 0 as its epoch and
 //! counts the messages of each route from 1 within a session. It is sent nothing compressed, but may
-//! send so.
+//! send so. It is offered no services, and those that it offers are refused.
 
+mod call;
 mod fragment;
 mod frame;
 mod reassembly;
 
+pub use call::CallMessage;
 pub use fragment::{FRAGMENT_LEN, Fragment, Header, Place, VERSION, WireError};
 pub use frame::{
     ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FRAME_MARK, FrameHeader, MAX_ACK_BITS,

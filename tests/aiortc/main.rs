@@ -169,6 +169,7 @@ impl Rover {
             ice_servers: Vec::new(),
             accept: Vec::new(),
             topics: Vec::new(),
+            services: Vec::new(),
             interfaces: InterfaceFilter { allow: devices, deny: Vec::new() }.into(),
             handover: HandoverSettings::default(),
             link_quality_publish_rate: 2.0,

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[1:1] = [str(ROOT / "tests/ros"), str(ROOT / "scripts")]
 
 from failed_logs import pytest_runtest_makereport  # noqa: F401  (pytest finds it here)
+from late import late_msgs  # noqa: F401
 from radios import NoRadiosError  # found by the line above
 
 IN_USER_NAMESPACE = "unshare --user --map-root-user --net python3 -m pytest tests/lab"

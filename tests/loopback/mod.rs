@@ -17,6 +17,7 @@ pub(crate) fn config(id: &str, signaling_url: &str, folder: &Path, peers: PeerFi
         ice_servers: Vec::new(),
         accept: Vec::new(),
         topics: Vec::new(),
+        services: Vec::new(),
         interfaces: InterfaceFilter { allow: vec!["lo".to_owned()], deny: Vec::new() }.into(),
         handover: HandoverSettings::default(),
         link_quality_publish_rate: 2.0,

@@ -2,6 +2,7 @@
 
 import pytest
 from failed_logs import pytest_runtest_makereport  # noqa: F401  (pytest finds it here)
+from late import late_msgs  # noqa: F401
 from rovers import Fleet
 
 

@@ -20,10 +20,13 @@ class GraphError(Exception):
 class Graph:
     """Each command of the worker is a method: `graph.publish("/odom", count=10)`."""
 
+    # What the process runs.
+    worker = "graph_worker.py"
+
     def __init__(self, environment: dict[str, str], log: Path, enter: list[str]) -> None:
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [*enter, sys.executable, str(Path(__file__).with_name("graph_worker.py"))],
+                [*enter, sys.executable, str(Path(__file__).with_name(self.worker))],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

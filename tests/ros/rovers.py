@@ -146,7 +146,7 @@ class Rover(Program):
         super().__init__(process, log)
         process.argv = [*enter, *process.argv]
         self.rover_id = rover_id
-        self._enter = list(enter)
+        self.enter = list(enter)
         (namespace,) = {argument.removeprefix("__ns:=") for argument in process.argv if argument.startswith("__ns:=")}
         self.node = f"{namespace.rstrip('/')}/rover_link"
         self._graph: Graph | None = None
@@ -155,7 +155,7 @@ class Rover(Program):
     def start_graph(self) -> None:
         """Starts the test's node, which takes a while, without waiting for it."""
         log = self.log_file.with_name(f"{self.rover_id}_graph.log")
-        self._graph = Graph(self.described.env, log, self._enter)
+        self._graph = Graph(self.described.env, log, self.enter)
 
     @property
     def graph(self) -> Graph:
@@ -231,6 +231,8 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs: list[Program] = []
+        # Nodes of the test besides those of the rovers.
+        self.workers: list[Graph] = []
         self._holders: list = []
         self._server: Server | None = None
         # Launch arguments of the signaling server, besides where it listens.
@@ -317,8 +319,12 @@ class Fleet:
     def end(self) -> list[str]:
         """Ends all that runs, as they end in the field: killed processes leave shared memory behind. Gives what had to
         be killed."""
+        for worker in self.workers:
+            worker.begin_end()
         for program in self.programs:
             program.begin_end()
+        for worker in self.workers:
+            worker.end()
         killed = [program.log_file.stem for program in self.programs if not program.end()]
         for holder in self._holders:
             holder.close()

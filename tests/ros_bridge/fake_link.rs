@@ -147,7 +147,15 @@ impl Run {
             let (peer, topic) = (peer.to_owned(), offer.topic.into());
             let (is_compressed, max_size) = (compressed.is_some(), 1 << 20);
             let data = compressed.unwrap_or(data);
-            let message = IncomingMessage { peer, id, topic, data, is_compressed, max_size };
+            let message = IncomingMessage {
+                peer,
+                id,
+                topic,
+                data,
+                is_compressed,
+                max_size,
+                kind: RouteKind::Topic,
+            };
             self.driver.deliver(message);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rover_link::config::{Priority, Reliability, TypeName};
-use rover_link::link::{Event, RefusalReason, RouteId, RouteOffer};
+use rover_link::link::{Event, RefusalReason, RouteId, RouteKind, RouteOffer};
 use rover_link::ros::rcl::Publisher;
 use rover_link::ros::report::TopicReport;
 
@@ -13,6 +13,7 @@ use crate::messages::{bridge, config, mirror};
 
 fn offer(topic: &str) -> RouteOffer {
     RouteOffer {
+        kind: RouteKind::Topic,
         topic: topic.to_owned(),
         type_name: string_type().name().clone(),
         type_hash: string_type().hash().to_owned(),

@@ -6,12 +6,13 @@ use rover_link::config::{
     Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
     Reliability, TypeName,
 };
-use rover_link::link::{OutgoingRoute, RouteOffer};
+use rover_link::link::{OutgoingRoute, RouteKind, RouteOffer};
 
 /// A topic of this name for everybody, of normal priority, with messages of up to 1 MiB.
 pub(crate) fn reliable(topic: &str) -> OutgoingRoute {
     OutgoingRoute {
         offer: RouteOffer {
+            kind: RouteKind::Topic,
             topic: topic.to_owned(),
             type_name: TypeName::parse("std_msgs/msg/String").expect("a type of ROS"),
             type_hash: "RIHS01_0".to_owned(),

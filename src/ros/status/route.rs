@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::Config;
+use crate::config::{Config, PeerFilter};
 use crate::link::{PeerSnapshot, RouteDirection, RouteId, RouteSnapshot};
+use crate::ros::calls::service_index;
 use crate::ros::report::{BridgeReport, TopicReport};
 
 /// One topic to or from one peer.
@@ -58,17 +59,27 @@ fn idle_routes<'a>(
         .map(|route| route.id)
         .collect();
     report.outgoing.iter().filter_map(move |(&id, known)| {
-        let topic = config.topics.get(usize::from(id.0))?;
-        let is_meant = topic.direction.sends() && topic.peers.admits(&peer.peer);
-        (is_meant && !sent.contains(&id)).then(|| Route {
+        let (peers, remote_name) = meant(config, id)?;
+        let is_meant = peers.admits(&peer.peer) && !sent.contains(&id);
+        is_meant.then(|| Route {
             peer: &peer.peer,
             id,
             direction: RouteDirection::Send,
-            remote_topic: topic.remote_name.as_deref().unwrap_or(&known.topic),
+            remote_topic: remote_name.unwrap_or(&known.topic),
             link: None,
             report: Some(known),
         })
     })
+}
+
+/// For whom the configuration means a route of ours, and under which name.
+fn meant(config: &Config, id: RouteId) -> Option<(&PeerFilter, Option<&str>)> {
+    if let Some(index) = service_index(id) {
+        let service = config.services.get(index)?;
+        return Some((&service.peers, Some(&service.remote_name)));
+    }
+    let topic = config.topics.get(usize::from(id.0)).filter(|topic| topic.direction.sends())?;
+    Some((&topic.peers, topic.remote_name.as_deref()))
 }
 
 #[cfg(test)]
