@@ -43,7 +43,7 @@ class Lab(Fleet):
         return super().described_rover(
             rover_id,
             topics,
-            environment={"ROVER_LINK_TOKEN": TOKEN},
+            environment={"ROVER_LINK_TOKEN": TOKEN, **(options.pop("environment", None) or {})},
             **{"interfaces": {"allow": self._devices}, **options},
         )
 

@@ -16,6 +16,7 @@ from collections import Counter
 
 from rcl_interfaces.msg import ParameterValue
 from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 from worker import run
 
@@ -66,7 +67,7 @@ class Load:
         self.timed_out: list[str] = []
         self.durations: list[float] = []
         self._watch = node.create_timer(0.1, self._give_up)
-        self._start = node.create_timer(0.0, self._begin)
+        self._start = node.create_timer(0.05, self._begin)
 
     def done(self) -> int:
         return sum(self._called) - sum(map(bool, self._current))
@@ -80,6 +81,9 @@ class Load:
             self._node.destroy_client(client)
 
     def _begin(self) -> None:
+        # What is asked before there is a server is lost in ROS itself.
+        if not all(client.service_is_ready() for client in self._clients):
+            return
         self._start.cancel()
         for index in range(len(self._clients)):
             self._call(index)
@@ -125,6 +129,8 @@ class Worker:
 
     def __init__(self, node) -> None:
         self._node = node
+        # Whoever waits here lets others go on.
+        self._concurrent = ReentrantCallbackGroup()
         self._servers: dict[str, object] = {}
         self._requests: dict[str, list[str]] = {}
         self._clients: dict[str, object] = {}
@@ -146,7 +152,9 @@ class Worker:
             fill_response(type, response, text)
             return response
 
-        self._servers[service] = self._node.create_service(class_of(type), service, answer_request)
+        self._servers[service] = self._node.create_service(
+            class_of(type), service, answer_request, callback_group=self._concurrent
+        )
 
     def unserve(self, service):
         self._node.destroy_service(self._servers.pop(service))
@@ -165,7 +173,7 @@ class Worker:
     def call_all(self, service, texts, type=GET_PARAMETERS, patience=60.0):
         """Calls all at once; gives the text of each answer, None where there is none."""
         client = self._client(service, type)
-        if not client.wait_for_service(patience):
+        if not client.wait_for_service(60.0):
             raise TimeoutError(f"there is no service {service}")
         futures = [client.call_async(request_of(type, text)) for text in texts]
         deadline = time.monotonic() + patience
@@ -214,7 +222,12 @@ class Worker:
             return kind.Result(reached=len(log), log=" ".join(log))
 
         self._action_servers[action] = ActionServer(
-            self._node, kind, action, execute, cancel_callback=lambda _: CancelResponse.ACCEPT
+            self._node,
+            kind,
+            action,
+            execute,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=self._concurrent,
         )
 
     def unserve_action(self, action):
@@ -280,7 +293,7 @@ class Worker:
             self._node.destroy_timer(timer)
             future.set_result(None)
 
-        timer = self._node.create_timer(delay, done)
+        timer = self._node.create_timer(delay, done, callback_group=self._concurrent)
         return future
 
 

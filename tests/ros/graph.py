@@ -54,16 +54,16 @@ class Graph:
             self.process.kill()
             self.process.wait()
 
-    def _do(self, name: str, *topic: str, **options):
+    def _do(self, do: str, /, *topic: str, **options):
         # The one argument without a name is the topic, unless the command is about something else.
-        command = {"do": name, **options}
+        command = {"do": do, **options}
         if topic:
-            command[{"parameters": "node", "select_path": "service"}.get(name, "topic")] = topic[0]
+            command[{"parameters": "node", "select_path": "service"}.get(do, "topic")] = topic[0]
         print(json.dumps(command), file=self.process.stdin, flush=True)
         try:
             answer = json.loads(self._answers.get(timeout=2 * PATIENCE))
         except queue.Empty:
-            raise GraphError(f"no answer to {name}") from None
+            raise GraphError(f"no answer to {do}") from None
         if "error" in answer:
             raise GraphError(answer["error"])
         return answer["result"]
