@@ -106,6 +106,22 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_offered_with_its_terms_and_a_call_without() {
+        let offer = |kind: &str| {
+            format!(
+                r#"{{"type":"route","id":3,"revision":1,"topic":"/a/reset","ros_type":"std_srvs/srv/Trigger","type_hash":"RIHS01_0","delivery":"reliable","qos":{{"reliability":"reliable","durability":"volatile","history":"keep_last","depth":10}},"kind":{kind}}}"#
+            )
+        };
+        for kind in [r#"{"service":{"timeout":60000000,"priority":"high"}}"#, r#""call""#] {
+            let text = offer(kind);
+            let read: Control = serde_json::from_str(&text).expect("the documented form");
+            assert_eq!(serde_json::to_string(&read).expect("it was read"), text);
+        }
+        let unknown = serde_json::from_str::<Control>(&offer(r#""dance""#));
+        assert!(unknown.is_err(), "a route that means something else is passed over");
+    }
+
+    #[test]
     fn a_later_version_may_say_more() {
         let text = r#"{"type":"route_accepted","id":3,"revision":1,"mood":"good"}"#;
         let read: Control = serde_json::from_str(text).expect("an unknown member is passed over");

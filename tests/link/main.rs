@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for some events among many")]
 
+mod calls;
 mod counts;
 mod hostile;
 #[path = "../routes/mod.rs"]

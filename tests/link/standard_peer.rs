@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rover_link::config::{HandoverSettings, InterfaceKind, PeerFilter, QueueLimits};
+use rover_link::config::{HandoverSettings, InterfaceKind, PeerFilter, Priority, QueueLimits};
 use rover_link::link::{
-    Command, Event, Fleet, FleetKey, HandoverPhase, HandoverReason, Identity, IncomingLimits,
-    LocalAddress, NetworkInterface, OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot,
-    PeerState, PublisherId, RouteId, Signal, Transmit, generate_certificate,
+    CallTerms, Command, Event, Fleet, FleetKey, HandoverPhase, HandoverReason, Identity,
+    IncomingLimits, LocalAddress, NetworkInterface, OutgoingMessage, OutgoingRoute, Output,
+    PeerKind, PeerSnapshot, PeerState, PublisherId, RouteId, RouteKind, Signal, Transmit,
+    generate_certificate,
 };
 use rover_link::wire::{FRAGMENT_LEN, Fragment, Header, Place};
 use serde_json::json;
@@ -42,8 +43,12 @@ struct Standard {
     pending: Option<SdpPendingOffer>,
     channel: Option<ChannelId>,
     wake: Instant,
+    /// Names that the rover offered.
+    offered: Vec<String>,
     /// Routes that the rover accepted.
     accepted: BTreeSet<u64>,
+    /// Routes that the rover refused.
+    refused: BTreeSet<u64>,
     sequence: u64,
     /// When each message came.
     received: Vec<(Instant, Vec<u8>)>,
@@ -62,7 +67,9 @@ impl Standard {
             pending: None,
             channel: None,
             wake: now,
+            offered: Vec::new(),
             accepted: BTreeSet::new(),
+            refused: BTreeSet::new(),
             sequence: 0,
             received: Vec::new(),
         }
@@ -114,6 +121,7 @@ impl Standard {
         let control: serde_json::Value = serde_json::from_slice(text).unwrap();
         match control["type"].as_str() {
             Some("route") => {
+                self.offered.push(control["topic"].as_str().unwrap().to_owned());
                 let (id, revision) = (&control["id"], &control["revision"]);
                 let answer = json!({"type": "route_accepted", "id": id, "revision": revision});
                 self.write(false, answer.to_string().as_bytes());
@@ -125,9 +133,15 @@ impl Standard {
                             "history": "keep_last", "depth": 10},
                 });
                 self.write(false, offer.to_string().as_bytes());
+                let mut call = offer;
+                (call["id"], call["kind"]) = (json!(8), json!("call"));
+                self.write(false, call.to_string().as_bytes());
             }
             Some("route_accepted") => {
                 self.accepted.insert(control["id"].as_u64().unwrap());
+            }
+            Some("route_refused") => {
+                self.refused.insert(control["id"].as_u64().unwrap());
             }
             other => panic!("a standard peer does not understand {other:?}"),
         }
@@ -233,6 +247,7 @@ impl Stage {
         }
         fleet.handle_addresses(stage_addresses, now);
         fleet.handle_command(Command::OfferRoute { id: RouteId(1), route: route() }, now);
+        fleet.handle_command(Command::OfferRoute { id: RouteId(2), route: service() }, now);
         fleet.handle_joined(id, standard.instance, PeerKind::Standard, now);
         let mut stage = Self {
             now,
@@ -417,6 +432,13 @@ fn route() -> OutgoingRoute {
     crate::routes::reliable("/m/chatter")
 }
 
+fn service() -> OutgoingRoute {
+    let mut route = crate::routes::reliable("/m/reset");
+    let (timeout, priority) = (Duration::from_secs(1), Priority::High);
+    route.offer.kind = RouteKind::Service(CallTerms { timeout, priority });
+    route
+}
+
 /// Fails unless all messages came, once and in order; returns the longest pause between two.
 fn longest_gap(received: &[(Instant, Vec<u8>)], sent: u64) -> Duration {
     let numbers: Vec<_> = received.iter().map(|(_, data)| data.clone()).collect();
@@ -427,6 +449,16 @@ fn longest_gap(received: &[(Instant, Vec<u8>)], sent: u64) -> Duration {
 
 /// The standard peer offers, and the rover does.
 const ROLES: [&str; 2] = ["a", "z"];
+
+#[test]
+fn services_neither_reach_a_standard_peer_nor_come_from_one() {
+    for id in ROLES {
+        let mut stage = Stage::connected(id);
+        stage.run_until("its call is refused", |stage| stage.standard.refused.contains(&8));
+        assert_eq!(stage.standard.offered, ["/m/chatter"], "{id}");
+        assert!(!stage.standard.accepted.contains(&8));
+    }
+}
 
 #[test]
 fn a_standard_peer_exchanges_messages_both_ways_whoever_offers() {

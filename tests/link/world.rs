@@ -9,7 +9,7 @@ use rover_link::config::{Delivery, HandoverSettings, InterfaceKind, PeerFilter, 
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, NetworkInterface,
     OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PublisherId, Refusal,
-    RefusalReason, RouteId, Signal, Transmit, generate_certificate,
+    RefusalReason, RouteId, RouteKind, Signal, Transmit, generate_certificate,
 };
 use uuid::Uuid;
 
@@ -253,6 +253,16 @@ impl World {
         self.drain(id);
     }
 
+    /// Sends a message of a route to one peer alone.
+    pub(crate) fn respond(&mut self, id: &str, to: &str, number: u16, data: impl Into<Bytes>) {
+        let (route, publisher) = (RouteId(number), PublisherId(0));
+        let data = data.into();
+        let message = OutgoingMessage { id: route, publisher, data, compressed: None };
+        let now = self.now;
+        self.rovers.get_mut(id).unwrap().fleet.handle_message_for(to, message, now);
+        self.drain(id);
+    }
+
     pub(crate) fn command(&mut self, id: &str, command: Command) {
         self.rovers.get_mut(id).unwrap().fleet.handle_command(command, self.now);
         self.drain(id);
@@ -313,6 +323,11 @@ impl World {
     /// Which of the messages that a rover's application got were compressed.
     pub(crate) fn compressed(&self, id: &str) -> Vec<bool> {
         self.rovers[id].delivered.iter().map(|message| message.is_compressed).collect()
+    }
+
+    /// What the messages are that a rover's application got.
+    pub(crate) fn kinds(&self, id: &str) -> Vec<RouteKind> {
+        self.rovers[id].delivered.iter().map(|message| message.kind).collect()
     }
 
     /// What a rover's application got so far: sender, topic, data.

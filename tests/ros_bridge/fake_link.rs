@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rover_link::link::{
     Command, Event, IncomingMessage, OutgoingMessage, OutgoingRoute, PublisherId, Refusal, RouteId,
-    RouteOffer,
+    RouteKind, RouteOffer,
 };
 use rover_link::net::{ApplicationEnd, DriverEnd, exchange};
 use rover_link::ros::rcl::Publisher;

@@ -8,4 +8,5 @@ mod fake_link;
 mod graph;
 mod messages;
 mod routes;
+mod services;
 mod wrapper;

@@ -11,12 +11,17 @@ use crate::graph::*;
 
 /// A configuration with the given parameters besides the usual ones.
 pub(crate) fn config(topics: &[&str], parameters: &[(&str, &str)]) -> Config {
+    config_with("topic_ids", topics, parameters)
+}
+
+/// The same with these ids in another list.
+pub(crate) fn config_with(list_key: &str, ids: &[&str], parameters: &[(&str, &str)]) -> Config {
     let list = |ids: &[&str]| Value::StringList(ids.iter().map(|id| (*id).to_owned()).collect());
     let mut values = Parameters::from([
         ("rover_id".to_owned(), Value::String("rover_a".to_owned())),
         ("identity_file".to_owned(), Value::String("/not/read/here.pem".to_owned())),
         ("peers".to_owned(), list(&["rover_b", "rover_c"])),
-        ("topic_ids".to_owned(), list(topics)),
+        (list_key.to_owned(), list(ids)),
     ]);
     for (key, value) in parameters {
         values.insert((*key).to_owned(), Value::String((*value).to_owned()));
