@@ -43,8 +43,8 @@ pub enum RclError {
     /// A text that C cannot hold.
     #[error("{0:?} holds a zero byte")]
     ZeroByte(String),
-    /// No library gives this message type.
-    #[error("message type {type_name} is not installed here: {text}")]
+    /// No library gives this type.
+    #[error("type {type_name} is not installed here: {text}")]
     TypeNotInstalled {
         /// The type.
         type_name: TypeName,

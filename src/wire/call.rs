@@ -50,7 +50,8 @@ mod tests {
         #[test]
         fn any_call_is_read_as_it_was_written(number: u64, cdr: Vec<u8>) {
             let message = CallMessage { number, cdr: &cdr };
-            prop_assert_eq!(CallMessage::decode(&message.encode()), Some(message));
+            let bytes = message.encode();
+            prop_assert_eq!(CallMessage::decode(&bytes), Some(message));
         }
     }
 }

@@ -102,11 +102,20 @@ def test_a_wrong_token_is_a_problem_and_is_not_shown(fleet):
 
 def test_a_type_that_is_not_installed_is_a_problem(fleet):
     topics = {**CHAT, "odd": {"name": "odd", "type": "odd_msgs/msg/Odd"}, "free": {"name": "free"}}
-    found = examined(fleet.described_rover("rover_a", topics), status=1)
-    (problem,) = problems(found)
-    assert (problem["section"], problem["subject"]) == ("topics", "odd")
-    assert "odd_msgs/msg/Odd is not installed" in problem["text"]
-    assert "odd_msgs" in problem["remedy"]
+    services = {"reset": {"name": "reset", "type": "std_srvs/srv/Trigger"}, "any": {"name": "any"}}
+    actions = {"go": {"name": "go", "type": "odd_msgs/action/Go"}}
+    rover = fleet.described_rover(
+        "rover_a", topics, service_ids=list(services), services=services, action_ids=list(actions), actions=actions
+    )
+    found = examined(rover, status=1)
+    of_topic, of_action = problems(found)
+    assert (of_topic["section"], of_topic["subject"]) == ("topics", "odd")
+    assert "odd_msgs/msg/Odd is not installed" in of_topic["text"]
+    assert (of_action["section"], of_action["subject"]) == ("services", "go")
+    assert "odd_msgs/action/Go_SendGoal is not installed" in of_action["text"]
+    assert all("odd_msgs" in problem["remedy"] for problem in (of_topic, of_action))
+    assert [topic["id"] for topic in found["facts"]["topics"]] == list(topics)
+    assert [service["id"] for service in found["facts"]["services"]] == ["reset", "any", "go"]
 
 
 def test_servers_that_do_not_answer_are_problems(fleet):

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::nat::{Mapping, Nat};
 use super::{
-    AddressState, Examination, IdentityContent, ServerState, Signaling, TopicState, TurnOutcome,
+    AddressState, Examination, IdentityContent, ServerState, Signaling, TurnOutcome, TypeState,
 };
 
 /// What one thing that was looked at comes to.
@@ -63,6 +63,8 @@ pub enum Section {
     Nat,
     /// Types of the topics.
     Topics,
+    /// Types of services and actions.
+    Services,
 }
 
 impl fmt::Display for Section {
@@ -74,6 +76,7 @@ impl fmt::Display for Section {
             Self::IceServers => "STUN and TURN servers",
             Self::Nat => "NAT",
             Self::Topics => "Topics",
+            Self::Services => "Services and actions",
         })
     }
 }
@@ -87,6 +90,7 @@ pub fn findings(examination: &Examination) -> Vec<Finding> {
     ice_servers(examination, &mut list);
     nat(examination, &mut list);
     topics(&examination.topics, &mut list);
+    types(Section::Services, &examination.services, "type of its server", &mut list);
     list.0
 }
 
@@ -405,12 +409,22 @@ fn nat(examination: &Examination, list: &mut List) {
     }
 }
 
-fn topics(topics: &[TopicState], list: &mut List) {
-    let section = Section::Topics;
-    for topic in topics {
-        let TopicState { id, type_name, not_installed, .. } = topic;
+fn topics(topics: &[TypeState], list: &mut List) {
+    types(Section::Topics, topics, "type of whoever publishes it first", list);
+    if topics.is_empty() {
+        list.add(
+            Section::Topics,
+            Mark::Note,
+            "topic_ids",
+            "names none: only what `accept` lets in crosses",
+        );
+    }
+}
+
+fn types(section: Section, states: &[TypeState], where_open: &str, list: &mut List) {
+    for TypeState { id, type_name, not_installed, .. } in states {
         match (type_name, not_installed) {
-            (None, _) => list.add(section, Mark::Ok, id, "type of whoever publishes it first"),
+            (None, _) => list.add(section, Mark::Ok, id, where_open),
             (Some(name), None) => list.add(section, Mark::Ok, id, format!("{name} is installed")),
             (Some(name), Some(reason)) => {
                 list.add(section, Mark::Problem, id, reason);
@@ -420,14 +434,6 @@ fn topics(topics: &[TopicState], list: &mut List) {
                 ));
             }
         }
-    }
-    if topics.is_empty() {
-        list.add(
-            section,
-            Mark::Note,
-            "topic_ids",
-            "names none: only what `accept` lets in crosses",
-        );
     }
 }
 

@@ -9,6 +9,7 @@ mod findings;
 mod nat;
 mod signaling;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use super::interfaces::{Judged, judged_addresses};
 use super::servers::{self, Server, inquiry};
 use super::sockets::Sockets;
 use crate::config::{
-    Config, IceService, InterfaceKind, PeerFilter, STRONG_FLEET_KEY_BYTES, Secrets, TypeName,
+    Config, IceService, InterfaceKind, PeerFilter, STRONG_FLEET_KEY_BYTES, Secrets, Topic, TypeName,
 };
 use crate::link::fingerprint;
 
@@ -65,7 +66,9 @@ pub struct Examination {
     /// What NATs do.
     pub nat: Vec<Nat>,
     /// The types of the topics.
-    pub topics: Vec<TopicState>,
+    pub topics: Vec<TypeState>,
+    /// The types of services and actions.
+    pub services: Vec<TypeState>,
 }
 
 /// The file with the certificate and key.
@@ -153,14 +156,14 @@ pub struct ServerState {
     pub not_found: Option<String>,
 }
 
-/// The type of one topic.
+/// The type of one topic, service or action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TopicState {
-    /// The topic's id in `topic_ids`.
+pub struct TypeState {
+    /// Its id in `topic_ids`, `service_ids` or `action_ids`.
     pub id: String,
     /// Its name, as written.
     pub name: String,
-    /// Its type; `None` where the configuration leaves that to whoever publishes it.
+    /// Its type; `None` where the configuration leaves that to whoever publishes or serves it.
     #[serde(rename = "type")]
     pub type_name: Option<String>,
     /// Why the type cannot be used here; `None` where it can.
@@ -208,7 +211,8 @@ pub async fn examine(
         nat: nat::nats(&answers.stun),
         stun: answers.stun,
         turn: answers.turn,
-        topics: topics(config, check_type),
+        topics: topics(config, &check_type),
+        services: services(config, &check_type),
     }
 }
 
@@ -314,17 +318,35 @@ async fn found(
     join_all(servers.into_iter().map(look_up)).await
 }
 
-fn topics(
-    config: &Config,
-    check_type: impl Fn(&TypeName) -> Result<(), String>,
-) -> Vec<TopicState> {
-    let state = |topic: &crate::config::Topic| TopicState {
-        id: topic.id.clone(),
-        name: topic.name.clone(),
-        type_name: topic.type_name.as_ref().map(ToString::to_string),
-        not_installed: topic.type_name.as_ref().and_then(|name| check_type(name).err()),
-    };
-    config.topics.iter().map(state).collect()
+type CheckType<'a> = &'a dyn Fn(&TypeName) -> Result<(), String>;
+
+fn topics(config: &Config, check_type: CheckType<'_>) -> Vec<TypeState> {
+    let topics = config.topics.iter().filter(|topic| !topic.is_of_action);
+    let state = |topic: &Topic| state(&topic.id, &topic.name, topic.type_name.as_ref(), check_type);
+    topics.map(state).collect()
+}
+
+/// Of the parts of an action the first stands for all.
+fn services(config: &Config, check_type: CheckType<'_>) -> Vec<TypeState> {
+    let mut seen = BTreeSet::new();
+    let services = config.services.iter().filter(|service| seen.insert(service.key()));
+    services
+        .map(|service| state(&service.id, &service.name, service.type_name.as_ref(), check_type))
+        .collect()
+}
+
+fn state(
+    id: &str,
+    name: &str,
+    type_name: Option<&TypeName>,
+    check_type: CheckType<'_>,
+) -> TypeState {
+    TypeState {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        type_name: type_name.map(ToString::to_string),
+        not_installed: type_name.and_then(|name| check_type(name).err()),
+    }
 }
 
 /// Writes what people read.

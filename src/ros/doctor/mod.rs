@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime;
 
 use super::node::{self, NodeError};
-use super::rcl::{self, TypeSupport};
+use super::rcl::{self, ServiceTypeSupport, TypeSupport};
 use super::{logging, rcl::RclError};
 use crate::config::{Config, Overrides, Secrets, TypeName};
 use crate::net::examine::{Mark, examine, findings};
@@ -60,7 +60,11 @@ pub fn run(overrides: Overrides, patience: Duration, form: Form) -> Result<bool,
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(DoctorError::Runtime)?;
     let check_type = |name: &TypeName| {
-        TypeSupport::load(name).map(drop).map_err(|error: RclError| error.to_string())
+        let loaded = match name.folder() {
+            "msg" => TypeSupport::load(name).map(drop),
+            _ => ServiceTypeSupport::load(name).map(drop),
+        };
+        loaded.map_err(|error: RclError| error.to_string())
     };
     let announce = |text: &str| eprintln!("{text}");
     let examination = runtime.block_on(examine(&config, &secrets, patience, check_type, announce));

@@ -79,12 +79,13 @@ fn well() -> Examination {
             TurnOutcome::Lent { relayed: "192.0.2.2:50000".parse().unwrap() },
         )],
         nat: vec![nat(Mapping::None)],
-        topics: vec![TopicState {
+        topics: vec![TypeState {
             id: "odom".to_owned(),
             name: "odom".to_owned(),
             type_name: Some("nav_msgs/msg/Odometry".to_owned()),
             not_installed: None,
         }],
+        services: Vec::new(),
     }
 }
 
@@ -271,7 +272,7 @@ fn one_server_alone_does_not_tell_what_a_nat_does() {
 
 #[test]
 fn a_type_that_is_not_installed_is_a_problem_and_one_left_open_is_not() {
-    let topic = |type_name: Option<&str>, not_installed: Option<&str>| TopicState {
+    let topic = |type_name: Option<&str>, not_installed: Option<&str>| TypeState {
         id: "odom".to_owned(),
         name: "odom".to_owned(),
         type_name: type_name.map(str::to_owned),
@@ -282,4 +283,8 @@ fn a_type_that_is_not_installed_is_a_problem_and_one_left_open_is_not() {
     assert_eq!((mark, text.as_str()), (Mark::Problem, "it is not here"));
     assert!(remedy.contains("package odd_msgs"), "{remedy}");
     assert_eq!(faults(&Examination { topics: vec![topic(None, None)], ..well() }), []);
+    let missing = topic(Some("odd_srvs/srv/Odd"), Some("it is not here"));
+    let missing = Examination { services: vec![topic(None, None), missing], ..well() };
+    assert!(fault(&missing).2.contains("package odd_srvs"));
+    assert_eq!(faults(&missing)[0].section, Section::Services);
 }
