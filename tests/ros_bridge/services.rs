@@ -100,6 +100,7 @@ fn a_service_of_a_peer_is_served_here_until_it_is_closed_or_the_peer_takes_no_ca
         wait_for_graph(&others, what, |_| client.is_served() == Ok(expected));
     };
     link.event(offered(5, offer("/rover_b/reset", RouteKind::Service(TERMS))));
+    link.wait_for("the route of requests", |seen| seen.routes.len() == 1);
     wait("the service is there", true);
     let (call_id, route) = {
         let seen = link.seen();
@@ -115,8 +116,8 @@ fn a_service_of_a_peer_is_served_here_until_it_is_closed_or_the_peer_takes_no_ca
     link.wait_for("no more calls", |seen| seen.routes.is_empty());
 
     link.event(offered(6, offer("/rover_b/reset", RouteKind::Service(TERMS))));
+    link.wait_for("the same number", |seen| seen.routes.contains_key(&call_id));
     wait("the service is back", true);
-    assert!(link.seen().routes.contains_key(&call_id), "under the same number");
     let refusal = rover_link::link::Refusal {
         reason: RefusalReason::NotAccepted,
         text: "not you".to_owned(),

@@ -16,7 +16,7 @@ mod served;
 mod stand_in;
 mod stand_ins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 pub(super) use inbox::CallsInbox;
@@ -52,6 +52,8 @@ pub(super) struct Calls {
     /// The routes by which peers call, with the place of the service in `served`.
     callers: BTreeMap<RouteKey, usize>,
     stand_ins: StandIns,
+    /// The peers' routes that are reported, refused ones too.
+    reported: BTreeSet<RouteKey>,
     /// From here on no service has to wait.
     all_ready_at: Instant,
 }
@@ -74,6 +76,7 @@ impl Calls {
             served,
             callers: BTreeMap::new(),
             stand_ins: StandIns::new(admission, first_call),
+            reported: BTreeSet::new(),
             all_ready_at: Instant::now(),
         }
     }
@@ -151,6 +154,7 @@ impl Calls {
         match event {
             Event::RouteOffered { peer, id, offer } => {
                 let key = (peer, id);
+                self.reported.insert(key.clone());
                 match offer.kind {
                     RouteKind::Service(terms) => {
                         self.stand_ins.answer(key, &offer, terms, &self.shared);
@@ -163,12 +167,14 @@ impl Calls {
                 let key = (peer, id);
                 self.stand_ins.close(&key, "the peer offers it no more", &self.shared);
                 self.close_caller(&key);
+                self.report_no_more(|reported| *reported == key);
             }
             Event::PeerDisconnected { peer, .. } => {
                 self.stand_ins.close_all(&peer, &self.shared);
                 let keys: Vec<_> =
                     self.callers.keys().filter(|(of, _)| *of == peer).cloned().collect();
                 keys.iter().for_each(|key| self.close_caller(key));
+                self.report_no_more(|(of, _)| *of == peer);
             }
             Event::RouteRefused { peer, id, refusal } => {
                 self.stand_ins.handle_refused(&peer, id, &refusal.text, &self.shared);
@@ -207,11 +213,22 @@ impl Calls {
 
     fn close_caller(&mut self, key: &RouteKey) {
         let Some(index) = self.callers.remove(key) else { return };
-        self.shared.report.lock().incoming.remove(key);
         if let Some(served) = self.served.get_mut(index) {
             served.give_up(&key.0);
             served.show(&self.shared);
         }
+    }
+
+    /// Removes the reports of routes that are closed; those of topics are none of ours.
+    fn report_no_more(&mut self, is_closed: impl Fn(&RouteKey) -> bool) {
+        let mut report = self.shared.report.lock();
+        self.reported.retain(|key| {
+            let is_closed = is_closed(key);
+            if is_closed {
+                report.incoming.remove(key);
+            }
+            !is_closed
+        });
     }
 
     /// Hands over what came by the link; tells whether there may be more.

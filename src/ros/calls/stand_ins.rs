@@ -156,7 +156,6 @@ impl StandIns {
             let failures = stand_in.give_up();
             self.fail(key, failures, reason, shared);
         }
-        shared.report.lock().incoming.remove(key);
         let Some(stand_in) = self.open.remove(key) else { return };
         let StandIn { peer, name, call_route, .. } = stand_in;
         log::info!("{peer}: service gone service={name}: {reason}");
