@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::topic::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
 };
+use super::topic_pattern::{self, NAME, PatternError, is_pattern};
 
 /// Most topics of one node: a peer takes no more routes than that from a session.
 pub const MAX_TOPICS: usize = 2048;
@@ -59,9 +60,6 @@ fn topic(
     peers: &PeerFilter,
 ) -> Topic {
     let key = |field: &str| format!("{block}.{field}");
-    let name = reader
-        .required(&key("name"), "give the ROS name of the topic", names::topic_name)
-        .unwrap_or_default();
     let direction = reader
         .choice(
             &key("direction"),
@@ -72,9 +70,13 @@ fn topic(
             ],
         )
         .unwrap_or(Direction::Send);
+    let name = reader
+        .required(&key("name"), "give the ROS name of the topic", |text| name(text, direction))
+        .unwrap_or_default();
     let queue = QueueLimits::default();
     Topic {
         remote_name: remote_name(reader, &key("remote_name"), &name, direction, rover_id),
+        exclude: exclude(reader, &key("exclude"), &name, direction),
         type_name: reader.optional(&key("type"), TypeName::parse),
         peers: match peer_filter(reader, &key("peers"), &[EVERYBODY]) {
             PeerFilter::All => peers.clone(),
@@ -156,6 +158,25 @@ fn topic(
     }
 }
 
+/// A name, or a pattern over names.
+fn name(text: &str, direction: Direction) -> Result<String, Fault> {
+    if is_pattern(text) {
+        Ok(topic_pattern::parse(text, direction)?)
+    } else {
+        Ok(names::topic_name(text)?)
+    }
+}
+
+/// What a pattern is not to match.
+fn exclude(reader: &mut Reader<'_>, key: &str, name: &str, direction: Direction) -> Vec<String> {
+    let globs = reader.list(key, &[], |text| topic_pattern::parse(text, direction));
+    // A name that was wrong is reported already.
+    if !globs.is_empty() && !is_pattern(name) && !name.is_empty() {
+        reader.report(key, PatternError::ExcludeWithoutPattern);
+    }
+    globs
+}
+
 /// The period of a rate, zero for zero.
 fn min_period(rate: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
@@ -191,9 +212,13 @@ fn remote_name(
             None
         }
         (Direction::Receive | Direction::Both, None) => None,
+        (Direction::Send | Direction::Both, Some(_)) if is_pattern(name) => {
+            reader.optional(key, |text| remote_pattern(text, rover_id))
+        }
         (Direction::Send | Direction::Both, Some(_)) => reader.optional(key, parse),
         // A name that was wrong is reported already.
         (Direction::Send, None) if name.is_empty() => None,
+        (Direction::Send, None) if is_pattern(name) => Some(format!("/{rover_id}/{NAME}")),
         (Direction::Send, None) => {
             let path = name.strip_prefix("~/").or(name.strip_prefix('/')).unwrap_or(name);
             match parse(&format!("/{{peer}}/{path}")) {
@@ -207,11 +232,24 @@ fn remote_name(
     }
 }
 
+/// The remote name of a pattern, in which the matched name is left open.
+fn remote_pattern(text: &str, rover_id: &str) -> Result<String, PatternError> {
+    if !text.contains(NAME) {
+        return Err(PatternError::RemoteName(names::quoted(text)));
+    }
+    if names::remote_name(&text.replace(NAME, "name"), rover_id).is_err() {
+        return Err(PatternError::RemoteForm(names::quoted(text)));
+    }
+    Ok(text.replace("{peer}", rover_id))
+}
+
 /// Two topics that arrive under one name could not be told apart at the receiver.
 fn report_same_remote_names(reader: &mut Reader<'_>, topics: &[Topic]) {
     let mut first: BTreeMap<&str, &Topic> = BTreeMap::new();
     for topic in topics {
-        let Some(name) = topic.remote_name.as_deref() else { continue };
+        // Patterns may have the same: of those that match a topic, one counts.
+        let exact = topic.remote_name.as_deref().filter(|_| !is_pattern(&topic.name));
+        let Some(name) = exact else { continue };
         if let Some(other) = first.insert(name, topic) {
             let fault = Fault::SameRemoteName { name: name.to_owned(), other: other.id.clone() };
             reader.report(&format!("topics.{}.remote_name", topic.id), fault);

@@ -6,21 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::PeerFilter;
 use super::interface::InterfaceKind;
-use super::names::TypeName;
+use super::names::{MAX_NAME_BYTES, TypeName};
 use super::qos::QosOverrides;
+use super::topic_pattern::NAME;
 
 /// One entry of `topics`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
     /// The entry's id in `topic_ids`.
     pub id: String,
-    /// ROS name as written; relative names follow the namespace, remaps apply.
+    /// ROS name as written; relative names follow the namespace, remaps apply. With `*` in it, it is
+    /// a pattern: see [`TopicPattern`](super::TopicPattern).
     pub name: String,
+    /// Globs over names that a pattern does not stand for.
+    pub exclude: Vec<String>,
     /// Message type, where nobody may publish it yet.
     pub type_name: Option<TypeName>,
     /// Which way the topic crosses.
     pub direction: Direction,
-    /// Absolute name that the receiver shall use; `{peer}` is already replaced.
+    /// Absolute name that the receiver shall use; `{peer}` is already replaced, and `{name}` stands
+    /// for the name that a pattern matches. `None` = the name that the topic has here.
     pub remote_name: Option<String>,
     /// The peers it is shared with.
     pub peers: PeerFilter,
@@ -42,6 +47,18 @@ pub struct Topic {
     pub queue: QueueLimits,
     /// Explicit QoS; `None` = from the publishers found.
     pub qos: QosOverrides,
+}
+
+impl Topic {
+    /// The name at the receiver of a topic of this absolute name; `None` if ROS would not take it,
+    /// because it is too long.
+    pub fn remote_name_of(&self, name: &str) -> Option<String> {
+        let remote = match &self.remote_name {
+            Some(remote) => remote.replace(NAME, name.trim_start_matches('/')),
+            None => name.to_owned(),
+        };
+        (remote.len() <= MAX_NAME_BYTES).then_some(remote)
+    }
 }
 
 /// Which way a topic crosses, as this rover sees it.
