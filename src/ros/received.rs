@@ -93,6 +93,13 @@ impl ReceivedTopics {
         }
     }
 
+    /// The publisher goes too, if no route uses it: nothing is admitted under the name any more.
+    pub(super) fn remove_unused(&mut self, name: &str, shared: &Shared) {
+        if self.0.get(name).is_some_and(|topic| topic.users.is_empty()) {
+            self.remove(name, shared);
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&ReceivedTopic> {
         self.0.get(name)
     }
