@@ -13,6 +13,7 @@ import time
 import traceback
 
 from messages import digest, message_class, plain, random_message
+from parameter_commands import ParameterCommands
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -43,11 +44,11 @@ class Received:
         self.messages = [*self.messages, message][-keeps:]
 
 
-class Worker:
+class Worker(ParameterCommands):
     """Each method is a command."""
 
     def __init__(self, node) -> None:
-        self._node = node
+        super().__init__(node)
         self._publishers: dict[str, list] = {}
         self._types: dict[str, str] = {}
         self._received: dict[str, Received] = {}

@@ -53,8 +53,20 @@ pub(super) fn kind(value: &Value) -> u8 {
     }
 }
 
-/// The value that a message asks for; [`Value::Unset`] for none, and for a kind that there is not.
+/// The value that a message asks for; [`Value::Unset`] for none, and for a kind that there is not. An
+/// empty list may be of any kind: nobody can tell of what it is a list.
 pub(super) fn wanted(message: &ParameterValue) -> Value {
+    let value = wanted_as_told(message);
+    match &value {
+        Value::Bytes(list) if list.is_empty() => Value::StringList(Vec::new()),
+        Value::BoolList(list) if list.is_empty() => Value::StringList(Vec::new()),
+        Value::IntegerList(list) if list.is_empty() => Value::StringList(Vec::new()),
+        Value::DoubleList(list) if list.is_empty() => Value::StringList(Vec::new()),
+        _ => value,
+    }
+}
+
+fn wanted_as_told(message: &ParameterValue) -> Value {
     match message.type_ {
         BOOL => Value::Bool(message.bool_value),
         INTEGER => Value::Integer(message.integer_value),
@@ -126,6 +138,7 @@ mod tests {
             assert_eq!(wanted(&value(&shown)), shown);
         }
         assert_eq!(wanted(&value(&Value::Unset)), Value::StringList(Vec::new()));
+        assert_eq!(wanted(&value(&Value::Bytes(Vec::new()))), Value::StringList(Vec::new()));
         let unknown = ParameterValue { type_: 77, ..ParameterValue::default() };
         assert_eq!(wanted(&unknown), Value::Unset);
     }
