@@ -14,13 +14,15 @@ use super::rcl::TypeSupport;
 use super::received::{AdvertiseError, ReceivedTopics, RouteKey};
 use super::report::TopicReport;
 use super::shared::Shared;
+use super::sweep::Sweep;
 use crate::config::{Admission, QosProfile};
 use crate::link::{
     Command, Event, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId, RouteOffer,
 };
 use crate::net::Received;
 
-/// How often subscriptions are checked against what we offer; also how late a stop is noticed.
+/// How often subscriptions are checked against what we offer, at most; also how late a stop is
+/// noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The thread's own things.
@@ -31,6 +33,8 @@ pub(super) struct Inbound {
     /// The offers that stand, refused ones too, for what is admitted may change.
     routes: BTreeMap<RouteKey, Route>,
     topics: ReceivedTopics,
+    /// Of the names that are checked.
+    sweep: Sweep,
     /// From here on no topic has to wait.
     all_ready_at: Instant,
 }
@@ -53,24 +57,24 @@ impl Inbound {
     /// What comes by `changes` replaces `admission`; the wait for events is to be interrupted then.
     pub(super) fn new(shared: Shared, admission: Admission, changes: Receiver<Admission>) -> Self {
         let (routes, topics) = (BTreeMap::new(), ReceivedTopics::default());
-        Self { shared, admission, changes, routes, topics, all_ready_at: Instant::now() }
+        let (now, sweep) = (Instant::now(), Sweep::new(CHECK_INTERVAL, Instant::now()));
+        Self { shared, admission, changes, routes, topics, sweep, all_ready_at: now }
     }
 
     /// Runs until the bridge stops or the driver has ended.
     pub(super) fn run(mut self) {
-        let mut check_at = Instant::now();
         while !self.shared.is_stopping() {
             if let Some(admission) = self.changes.try_iter().last() {
                 self.admission = admission;
                 self.reconsider();
             }
+            self.check();
             let now = Instant::now();
-            if now >= check_at {
-                self.topics.check(&self.shared);
-                check_at = now + CHECK_INTERVAL;
-            }
             // While a topic waits for its turn, look again when it may be ready.
-            let timeout = if now < self.all_ready_at { INTERVAL } else { check_at - now };
+            let timeout = match now < self.all_ready_at {
+                true => INTERVAL,
+                false => self.sweep.due().saturating_duration_since(now),
+            };
             let is_busy = |topic: &str| self.is_busy(topic);
             match self.shared.application.receive(timeout, is_busy) {
                 Received::Event(event) => self.handle(event),
@@ -83,6 +87,22 @@ impl Inbound {
                 Received::Closed => return,
             }
         }
+    }
+
+    /// Checks subscriptions against what we offer, as many as there is time for.
+    fn check(&mut self) {
+        if Instant::now() < self.sweep.due() {
+            return;
+        }
+        if self.sweep.begin_slice(Instant::now()) {
+            self.sweep.begin(self.topics.names());
+        }
+        while let Some(name) = self.sweep.next(Instant::now()) {
+            let began = Instant::now();
+            self.topics.check(&name, &self.shared);
+            self.sweep.spend(began.elapsed());
+        }
+        self.sweep.end_slice(Instant::now());
     }
 
     /// Has the topic to wait for its turn?

@@ -21,6 +21,9 @@ use super::sweep::Sweep;
 use crate::config::{MAX_TOPICS, Selection, Topic};
 use crate::link::RouteId;
 
+/// The graph is looked at so often even when nothing reports a change.
+const GRAPH_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Messages taken from one topic before the others get their turn.
 const MAX_TAKEN_IN_A_ROW: u32 = 64;
 
@@ -68,7 +71,7 @@ impl Outbound {
             left_out: BTreeSet::new(),
             numbers: RouteNumbers::default(),
             graph: TopicTypes::new(),
-            sweep: Sweep::new(Instant::now()),
+            sweep: Sweep::new(GRAPH_INTERVAL, Instant::now()),
             unfinished: BTreeSet::new(),
         };
         outbound.select(selection);
@@ -112,19 +115,21 @@ impl Outbound {
 
     /// Does a slice of the work.
     fn look_at_graph(&mut self) {
-        let began = Instant::now();
-        if self.sweep.is_over() {
-            self.begin_sweep(began);
+        if self.sweep.begin_slice(Instant::now()) {
+            self.look_at_names();
         }
-        while let Some(name) = self.sweep.next(began, Instant::now()) {
+        while let Some(name) = self.sweep.next(Instant::now()) {
             self.look_up(&name);
         }
-        self.sweep.rest(began, Instant::now());
+        self.sweep.end_slice(Instant::now());
     }
 
     /// Finds topics that patterns match, and what is to be looked up: what is new in the graph first.
-    fn begin_sweep(&mut self, now: Instant) {
-        let graph = match self.shared.node.topics() {
+    fn look_at_names(&mut self) {
+        let began = Instant::now();
+        let graph = self.shared.node.topics();
+        self.sweep.spend(began.elapsed());
+        let graph = match graph {
             Ok(graph) => graph,
             Err(error) => {
                 log::warn!("cannot look at the graph: {error}");
@@ -133,16 +138,22 @@ impl Outbound {
         };
         let former = std::mem::replace(&mut self.graph, graph);
         let is_new = |(name, types): &(&String, &Vec<String>)| former.get(*name) != Some(*types);
-        let new: BTreeSet<String> =
+        let new: Vec<String> =
             self.graph.iter().filter(is_new).map(|(name, _)| name.clone()).collect();
         new.iter().for_each(|name| self.consider(name));
         self.candidates.retain(|name, _| self.graph.contains_key(name));
         self.left_out.retain(|name| self.candidates.contains_key(name));
-        let known = self.ids.keys().map(|(name, _)| name).chain(self.candidates.keys());
-        let mut names: Vec<String> = known.cloned().collect();
-        names.dedup();
-        names.sort_by_key(|name| !new.contains(name));
-        self.sweep.begin(names, now);
+        let known = self.known_names();
+        let new: Vec<String> = new.into_iter().filter(|name| known.contains(name)).collect();
+        if self.sweep.is_over() {
+            self.sweep.begin(known);
+        }
+        self.sweep.hurry(new);
+    }
+
+    /// The topics that are sent or may be.
+    fn known_names(&self) -> BTreeSet<String> {
+        self.ids.keys().map(|(name, _)| name).chain(self.candidates.keys()).cloned().collect()
     }
 
     /// Makes a topic a candidate where a pattern matches it, unless it is sent already.
@@ -159,7 +170,10 @@ impl Outbound {
     }
 
     fn look_up(&mut self, name: &str) {
-        let mut publishers = match self.shared.node.publishers(name) {
+        let began = Instant::now();
+        let publishers = self.shared.node.publishers(name);
+        self.sweep.spend(began.elapsed());
+        let mut publishers = match publishers {
             Ok(publishers) => publishers,
             Err(error) => {
                 log::warn!("cannot look up publishers topic={name}: {error}");
@@ -264,9 +278,8 @@ impl Outbound {
         }
         let names: Vec<String> = self.graph.keys().cloned().collect();
         names.iter().for_each(|name| self.consider(name));
-        let known = self.ids.keys().map(|(name, _)| name).chain(self.candidates.keys());
-        let known: BTreeSet<String> = known.cloned().collect();
-        self.sweep.hurry(known, Instant::now());
+        self.sweep.hurry(self.known_names());
+        self.sweep.wake(Instant::now());
     }
 
     /// All that is to be sent now: what is written out, and of what patterns match, what is sent

@@ -125,14 +125,19 @@ impl ReceivedTopics {
         }
     }
 
-    /// Reports local subscriptions that do not fit what is offered, and peers that asked for
-    /// another QoS than the one that a shared publisher has.
-    pub(super) fn check(&self, shared: &Shared) {
-        for (name, topic) in self.0.iter().filter(|(_, topic)| !topic.users.is_empty()) {
-            match topic.mismatches(name, shared) {
-                Ok(common) => topic.show(common, shared),
-                Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
-            }
+    /// The names that routes use.
+    pub(super) fn names(&self) -> Vec<String> {
+        let used = self.0.iter().filter(|(_, topic)| !topic.users.is_empty());
+        used.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Reports local subscriptions of a name that do not fit what is offered, and peers that asked
+    /// for another QoS than the one that a shared publisher has.
+    pub(super) fn check(&self, name: &str, shared: &Shared) {
+        let Some(topic) = self.get(name).filter(|topic| !topic.users.is_empty()) else { return };
+        match topic.mismatches(name, shared) {
+            Ok(common) => topic.show(common, shared),
+            Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
         }
     }
 }

@@ -140,3 +140,21 @@ def test_a_pattern_in_a_namespace_is_relative_to_it(fleet):
     advertise(a, "/robot/sensors/imu", "/robot/sensors/raw", "/sensors/imu")
     cross(a, "/robot/sensors/imu", b, "/rover_a/robot/sensors/imu")
     assert not is_bridged(a, "/sensors/imu") and not is_bridged(a, "/robot/sensors/raw")
+
+
+def test_beyond_the_limit_topics_are_left_out_and_that_is_told(fleet):
+    written_out = {f"t{number}": {"name": f"/written_out/t{number}"} for number in range(2046)}
+    a = fleet.rover("rover_a", {**written_out, "many": {"name": "/many/*"}}, link_quality={"publish_rate": 0.2})
+    b = fleet.rover("rover_b")
+    topics = [f"/many/m{number}" for number in range(5)]
+    advertise(a, *topics)
+    wait_until(lambda: "3 topics that patterns match are left out" in a.diagnostics("topics")["message"], "diagnostics")
+    a.wait_for_log("is not sent, though `/many/*` matches it: 2048 topics are already", 3)
+    assert sum(is_bridged(a, topic) for topic in topics) == 2
+    # There is room again once fewer are written out, and what is written out wins where there is none.
+    fewer = {"topic_ids": ["t0", "many"]}
+    fewer |= {f"topics.{topic}.name": None for topic in written_out if topic != "t0"}
+    assert a.graph.set_parameters(node=a.node, values=fewer, atomically=True)["successful"]
+    wait_until(lambda: all(is_bridged(a, topic) for topic in topics), "all are sent")
+    wait_until(lambda: "left out" not in a.diagnostics("topics")["message"], "diagnostics")
+    cross(a, topics[-1], b, f"/rover_a{topics[-1]}")

@@ -56,14 +56,14 @@ pub(super) fn kind(value: &Value) -> u8 {
 /// The value that a message asks for; [`Value::Unset`] for none, and for a kind that there is not. An
 /// empty list may be of any kind: nobody can tell of what it is a list.
 pub(super) fn wanted(message: &ParameterValue) -> Value {
-    let value = wanted_as_told(message);
-    match &value {
-        Value::Bytes(list) if list.is_empty() => Value::StringList(Vec::new()),
-        Value::BoolList(list) if list.is_empty() => Value::StringList(Vec::new()),
-        Value::IntegerList(list) if list.is_empty() => Value::StringList(Vec::new()),
-        Value::DoubleList(list) if list.is_empty() => Value::StringList(Vec::new()),
-        _ => value,
-    }
+    let is_empty = match message.type_ {
+        BYTE_ARRAY => message.byte_array_value.is_empty(),
+        BOOL_ARRAY => message.bool_array_value.is_empty(),
+        INTEGER_ARRAY => message.integer_array_value.is_empty(),
+        DOUBLE_ARRAY => message.double_array_value.is_empty(),
+        _ => false,
+    };
+    if is_empty { Value::StringList(Vec::new()) } else { wanted_as_told(message) }
 }
 
 fn wanted_as_told(message: &ParameterValue) -> Value {

@@ -99,12 +99,9 @@ impl Table {
             blocks => blocks.iter().any(|block| is_in(name, block)),
         };
         let names: Vec<String> = self.names().into_iter().filter(|name| is_wanted(name)).collect();
-        let mut prefixes = Vec::new();
-        for (prefix, _) in names.iter().filter_map(|name| name.rsplit_once(SEPARATOR)) {
-            if prefixes.iter().all(|known| known != prefix) {
-                prefixes.push(prefix.to_owned());
-            }
-        }
+        let in_blocks = names.iter().filter_map(|name| name.rsplit_once(SEPARATOR));
+        let prefixes: BTreeSet<&str> = in_blocks.map(|(prefix, _)| prefix).collect();
+        let prefixes = prefixes.into_iter().map(str::to_owned).collect();
         (names, prefixes)
     }
 
