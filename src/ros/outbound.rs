@@ -128,7 +128,7 @@ impl Outbound {
     fn look_at_names(&mut self) {
         let began = Instant::now();
         let graph = self.shared.node.topics();
-        self.sweep.spend(began.elapsed());
+        self.sweep.end_glance(began.elapsed(), Instant::now());
         let graph = match graph {
             Ok(graph) => graph,
             Err(error) => {

@@ -109,7 +109,8 @@ def test_parameters_that_the_readme_names_are_there():
     # With those that the file shows commented out.
     keys = set(re.findall(r"^ *(?:# )?([a-z_]+):", text, re.MULTILINE))
     blocks = ("handover", "interfaces", "link_quality", "qos", "peer_fingerprints")
-    named = [name.split(".") for name in _CODE.findall(README) if name.startswith(tuple(f"{b}." for b in blocks))]
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    named = [name.split(":")[0].split(".") for name in _CODE.findall(prose) if name.startswith(tuple(f"{b}." for b in blocks))]
     assert len(named) > 5
     for block, *fields in named:
         assert block in keys and set(fields) <= keys, ".".join([block, *fields])
