@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rover_link::config::{
     Compression, Config, ConfigError, Delivery, Direction, Duplicate, Durability, HandoverSettings,
-    InterfaceKind, Overrides, Parameters, PeerFilter, Priority, Sources, Value, known_parameters,
+    InterfaceKind, Overrides, Parameters, PeerFilter, Priority, Sources, Value, description, known,
+    known_parameters,
 };
 use serde_yaml_ng::Value as Yaml;
 
@@ -272,6 +273,50 @@ fn the_name_at_the_receiver_follows_the_name_as_it_is_written() {
     assert_eq!(remote_name("~/image", "send").as_deref(), Some("/rover/image"));
     assert_eq!(remote_name("odom", "both"), None);
     assert_eq!(remote_name("odom", "receive"), None);
+}
+
+#[test]
+fn a_pattern_leaves_the_matched_name_open_in_the_name_at_the_receiver() {
+    let remote_name = |direction: &str, remote: Option<&str>| {
+        let mut values = least();
+        let text = |text: &str| Value::String(text.to_owned());
+        values.insert("topics.odom.name".to_owned(), text("sensors/**"));
+        values.insert("topics.odom.direction".to_owned(), text(direction));
+        if let Some(remote) = remote {
+            values.insert("topics.odom.remote_name".to_owned(), text(remote));
+        }
+        let config = Config::from_parameters(&values, &sources(&file("config/rover.yaml")));
+        let topic = config.expect("nothing wrong").topics.remove(0);
+        topic.remote_name_of("/ns/sensors/imu").expect("not too long")
+    };
+    assert_eq!(remote_name("send", None), "/rover/ns/sensors/imu");
+    assert_eq!(remote_name("both", None), "/ns/sensors/imu");
+    assert_eq!(remote_name("both", Some("/fleet/{name}")), "/fleet/ns/sensors/imu");
+    assert_eq!(remote_name("send", Some("/{peer}/x_{name}_y")), "/rover/x_ns/sensors/imu_y");
+    let mut topic = read("config/rover.yaml").expect("nothing wrong").topics.remove(0);
+    topic.remote_name = Some("/rover/{name}".to_owned());
+    assert_eq!(topic.remote_name_of(&format!("/{}", "a".repeat(246))), None);
+}
+
+#[test]
+fn two_patterns_may_have_the_same_remote_name() {
+    let mut values = least();
+    let text = |text: &str| Value::String(text.to_owned());
+    let ids = ["odom", "all"].map(str::to_owned).to_vec();
+    values.insert("topic_ids".to_owned(), Value::StringList(ids));
+    values.insert("topics.odom.name".to_owned(), text("/odom*"));
+    values.insert("topics.all.name".to_owned(), text("/**"));
+    assert!(Config::from_parameters(&values, &sources(&file("config/rover.yaml"))).is_ok());
+}
+
+#[test]
+fn every_parameter_is_described() {
+    let path = file("config/rover.yaml");
+    let known = known(&parameters(&path), &sources(&path)).expect("nothing wrong");
+    for key in known.keys() {
+        let text = description(key);
+        assert!(text.len() >= 10 && !text.contains('#'), "{key}: {text:?}");
+    }
 }
 
 #[test]

@@ -1,27 +1,33 @@
 //! May a peer publish under this name here, and within which limits? A pure decision, taken for
 //! each route that a peer offers.
 
+use std::sync::Arc;
+
 use super::filter::{NameGlob, PeerFilter};
 use super::names::is_absolute_name;
 use super::qos::QosOverrides;
+use super::selection::{LocalName, ResolvedTopic};
 use super::service::action_of;
 use super::topic::{DEFAULT_MAX_MESSAGE_SIZE, QueueLimits, Topic};
+use super::topic_pattern::TopicPattern;
 use super::{Config, TypeName};
 
 /// What admits peers' topics: entries of `topics` that receive, and the globs of `accept`.
 #[derive(Debug, Clone)]
 pub struct Admission {
     peers: PeerFilter,
-    /// Receiving entries under their resolved names.
-    entries: Vec<(String, usize, Topic)>,
+    /// Entries that are no patterns, those that only send too, under their resolved names.
+    exact: Vec<(String, Arc<Topic>)>,
+    /// Receiving entries that are patterns.
+    patterns: Vec<(TopicPattern, Arc<Topic>)>,
     accept: Vec<NameGlob>,
 }
 
 /// A name that a peer may publish here, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Admitted<'a> {
-    /// The entry that admits it, by its place in [`Config::topics`]; `None` for a glob of `accept`.
-    pub topic: Option<usize>,
+    /// Id of the entry that admits it; `None` for a glob of `accept`.
+    pub topic: Option<&'a str>,
     /// The type that the entry asks for.
     pub type_name: Option<&'a TypeName>,
     /// Larger messages are dropped and counted, bytes of CDR.
@@ -33,32 +39,42 @@ pub struct Admitted<'a> {
 }
 
 impl Admission {
-    /// The admission of a configuration. `resolved` are the absolute names of its topics by their
-    /// place in [`Config::topics`], after namespace and remaps; entries that do not receive are
-    /// passed over.
-    pub fn new(config: &Config, resolved: &[(usize, String)]) -> Self {
-        let entries = resolved
-            .iter()
-            .filter_map(|(index, name)| {
-                let topic = config.topics.get(*index).filter(|topic| topic.direction.receives())?;
-                Some((name.clone(), *index, topic.clone()))
-            })
-            .collect();
-        Self { peers: config.peers.clone(), entries, accept: config.accept.clone() }
+    /// The admission of a configuration, whose `topics` are resolved.
+    pub fn new(config: &Config, topics: &[ResolvedTopic]) -> Self {
+        let (mut exact, mut patterns) = (Vec::new(), Vec::new());
+        for ResolvedTopic { topic, name } in topics {
+            match name {
+                LocalName::Exact(name) => exact.push((name.clone(), topic.clone())),
+                LocalName::Pattern(pattern) if topic.direction.receives() => {
+                    patterns.push((pattern.clone(), topic.clone()));
+                }
+                LocalName::Pattern(_) => {}
+            }
+        }
+        Self { peers: config.peers.clone(), exact, patterns, accept: config.accept.clone() }
     }
 
-    /// Decides whether `peer` may publish under `name`, both of which come from the network: first
-    /// by the entries in their order, then by `accept`.
-    pub fn admit(&self, peer: &str, name: &str) -> Option<Admitted<'_>> {
+    /// Decides whether `peer` may publish this type under `name`, all of which come from the network:
+    /// first by the entries of this name in their order; where there is none, by the first pattern
+    /// that matches; else by `accept`.
+    pub fn admit(&self, peer: &str, name: &str, type_name: &TypeName) -> Option<Admitted<'_>> {
         if !is_absolute_name(name) || !self.peers.admits(peer) {
             return None;
         }
-        let entry = |(resolved, _, topic): &&(String, usize, Topic)| {
-            resolved == name && topic.peers.admits(peer)
+        let receives = |topic: &Topic| topic.direction.receives() && topic.peers.admits(peer);
+        let mut of_name = self.exact.iter().filter(|(exact, _)| exact == name).peekable();
+        let entry = if of_name.peek().is_some() {
+            of_name.map(|(_, topic)| topic).find(|topic| receives(topic))
+        } else {
+            let type_name = type_name.to_string();
+            let mut patterns = self.patterns.iter();
+            let found = patterns
+                .find(|(pattern, topic)| receives(topic) && pattern.admits(peer, name, &type_name));
+            found.map(|(_, topic)| topic)
         };
-        if let Some((_, index, topic)) = self.entries.iter().find(entry) {
+        if let Some(topic) = entry {
             return Some(Admitted {
-                topic: Some(*index),
+                topic: Some(&topic.id),
                 type_name: topic.type_name.as_ref(),
                 max_message_size: topic.max_message_size,
                 queue: topic.queue,
@@ -90,75 +106,65 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::{Compression, Direction, HandoverSettings, InterfaceFilter, Priority};
+    use super::super::tests::{self, config};
+    use super::super::{Direction, TypeName};
     use super::*;
 
     fn topic(name: &str, direction: Direction, peer: &str) -> Topic {
-        Topic {
-            id: name.to_owned(),
-            is_of_action: false,
-            name: name.to_owned(),
-            type_name: None,
-            direction,
-            remote_name: None,
-            peers: PeerFilter::Only(vec![peer.to_owned()]),
-            delivery: None,
-            priority: Priority::Normal,
-            lifespan: Duration::ZERO,
-            min_period: Duration::ZERO,
-            interfaces: Vec::new(),
-            compression: Compression::None,
-            max_message_size: 1000,
-            queue: QueueLimits::default(),
-            qos: QosOverrides::default(),
-        }
+        let peers = PeerFilter::Only(vec![peer.to_owned()]);
+        Topic { peers, max_message_size: 1000, ..tests::topic(name, direction) }
+    }
+
+    /// `rover_a`, whose node is `/a/rover_link`.
+    fn admission_of(topics: &[Topic]) -> Admission {
+        let mut config = config();
+        config.peers = PeerFilter::Only(vec!["rover_b".to_owned(), "rover_c".to_owned()]);
+        config.accept =
+            ["/{peer}/**", "/dock"].map(|glob| NameGlob::parse(glob).expect("a pattern")).into();
+        let resolved: Vec<_> = topics
+            .iter()
+            .map(|topic| {
+                let name = match TopicPattern::new(topic, "/a/rover_link") {
+                    Some(pattern) => LocalName::Pattern(pattern),
+                    None if topic.name.starts_with('/') => LocalName::Exact(topic.name.clone()),
+                    None => LocalName::Exact(format!("/a/{}", topic.name)),
+                };
+                ResolvedTopic { topic: Arc::new(topic.clone()), name }
+            })
+            .collect();
+        Admission::new(&config, &resolved)
     }
 
     fn admission() -> Admission {
-        let config = Config {
-            rover_id: "rover_a".to_owned(),
-            fleet: "default".to_owned(),
-            signaling_url: String::new(),
-            identity_file: "identity.pem".into(),
-            peers: PeerFilter::Only(vec!["rover_b".to_owned(), "rover_c".to_owned()]),
-            peer_fingerprints: Default::default(),
-            ice_servers: Vec::new(),
-            accept: ["/{peer}/**", "/dock"]
-                .map(|glob| NameGlob::parse(glob).expect("a pattern"))
-                .into(),
-            topics: vec![
-                topic("cmd_vel", Direction::Receive, "rover_b"),
-                topic("chat", Direction::Both, "rover_c"),
-                topic("odom", Direction::Send, "rover_b"),
-            ],
-            services: Vec::new(),
-            interfaces: InterfaceFilter { allow: Vec::new(), deny: Vec::new() }.into(),
-            handover: HandoverSettings::default(),
-            link_quality_publish_rate: 2.0,
-        };
-        let names = ["/a/cmd_vel", "/chat", "/a/odom"].map(str::to_owned);
-        Admission::new(&config, &names.into_iter().enumerate().collect::<Vec<_>>())
+        admission_of(&[
+            topic("cmd_vel", Direction::Receive, "rover_b"),
+            topic("/chat", Direction::Both, "rover_c"),
+            topic("odom", Direction::Send, "rover_b"),
+        ])
+    }
+
+    fn admit<'a>(admission: &'a Admission, peer: &str, name: &str) -> Option<Admitted<'a>> {
+        let type_name = TypeName::parse("std_msgs/msg/String").expect("a type");
+        admission.admit(peer, name, &type_name)
     }
 
     #[test]
     fn an_entry_admits_its_peers_under_its_resolved_name() {
         let admission = admission();
-        let admitted = admission.admit("rover_b", "/a/cmd_vel").expect("admitted");
-        assert_eq!((admitted.topic, admitted.max_message_size), (Some(0), 1000));
-        assert_eq!(admission.admit("rover_c", "/a/cmd_vel"), None);
-        assert_eq!(admission.admit("rover_b", "/cmd_vel"), None);
-        assert!(admission.admit("rover_c", "/chat").is_some());
-        assert_eq!(admission.admit("rover_b", "/a/odom"), None, "an entry that only sends");
+        let admitted = admit(&admission, "rover_b", "/a/cmd_vel").expect("admitted");
+        assert_eq!((admitted.topic, admitted.max_message_size), (Some("cmd_vel"), 1000));
+        assert_eq!(admit(&admission, "rover_c", "/a/cmd_vel"), None);
+        assert_eq!(admit(&admission, "rover_b", "/cmd_vel"), None);
+        assert!(admit(&admission, "rover_c", "/chat").is_some());
+        assert_eq!(admit(&admission, "rover_b", "/a/odom"), None, "an entry that only sends");
     }
 
     #[test]
     fn a_glob_admits_with_the_defaults() {
         let admission = admission();
-        let admitted = admission.admit("rover_b", "/rover_b/odom").expect("admitted");
+        let admitted = admit(&admission, "rover_b", "/rover_b/odom").expect("admitted");
         assert_eq!((admitted.topic, admitted.max_message_size), (None, DEFAULT_MAX_MESSAGE_SIZE));
-        assert_eq!(admission.admit("rover_b", "/rover_c/odom"), None);
+        assert_eq!(admit(&admission, "rover_b", "/rover_c/odom"), None);
     }
 
     #[test]
@@ -170,16 +176,45 @@ mod tests {
         assert!(!admission.admits_service("rover_b", "/rover_b//reset"));
         assert!(admission.admits_service("rover_c", "/dock/_action/send_goal"));
         assert!(!admission.admits_service("rover_c", "/dock/other"));
-        assert!(admission.admit("rover_c", "/dock/_action/feedback").is_some());
-        assert!(admission.admit("rover_c", "/dock/_action/other").is_none());
+        assert!(admit(&admission, "rover_c", "/dock/_action/feedback").is_some());
+        assert!(admit(&admission, "rover_c", "/dock/_action/other").is_none());
     }
 
     #[test]
     fn strangers_and_illegal_names_are_not_admitted() {
         let admission = admission();
-        assert_eq!(admission.admit("rover_d", "/rover_d/odom"), None);
+        assert_eq!(admit(&admission, "rover_d", "/rover_d/odom"), None);
         for name in ["", "rover_b/x", "/rover_b/", "/rover_b//x", "/rover_b/../x", "/rover_b/{x}"] {
-            assert_eq!(admission.admit("rover_b", name), None, "{name}");
+            assert_eq!(admit(&admission, "rover_b", name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_pattern_admits_with_its_limits_what_no_entry_names() {
+        let admission = admission_of(&[
+            topic("/sensors/**", Direction::Receive, "rover_b"),
+            topic("/sensors/imu", Direction::Send, "rover_b"),
+            topic("/sensors/*", Direction::Both, "rover_c"),
+            topic("/_hidden/**", Direction::Receive, "rover_b"),
+        ]);
+        let entry = |peer: &str, name: &str| admit(&admission, peer, name).map(|it| it.topic);
+        let admitted = admit(&admission, "rover_b", "/sensors/gps").expect("admitted");
+        assert_eq!((admitted.topic, admitted.max_message_size), (Some("/sensors/**"), 1000));
+        assert_eq!(entry("rover_c", "/sensors/gps"), Some(Some("/sensors/*")));
+        assert_eq!(entry("rover_c", "/sensors/gps/raw"), None);
+        assert_eq!(entry("rover_b", "/sensors/imu"), None, "an entry that only sends names it");
+        assert_eq!(entry("rover_b", "/_hidden/x"), None);
+        assert_eq!(entry("rover_b", "/rover_b/x"), Some(None), "by accept");
+    }
+
+    #[test]
+    fn a_pattern_for_another_type_leaves_a_topic_to_the_next() {
+        let mut images = topic("/cameras/*", Direction::Receive, "rover_b");
+        images.type_name = Some(TypeName::parse("sensor_msgs/msg/Image").expect("a type"));
+        images.id = "images".to_owned();
+        let others = topic("/cameras/*", Direction::Receive, "rover_b");
+        let admission = admission_of(&[images, others]);
+        let admitted = admit(&admission, "rover_b", "/cameras/a").expect("admitted");
+        assert_eq!(admitted.topic, Some("/cameras/*"));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::names::NameError;
 use super::sources::Location;
+use super::topic_pattern::PatternError;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -78,6 +79,9 @@ pub enum Fault {
     /// The text does not follow the rules of its kind.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A pattern of topic names, or what goes with one, is wrong.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// A value without which the node cannot work is not given.
     #[error("is missing; {remedy}")]
     Missing {

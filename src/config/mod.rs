@@ -9,12 +9,15 @@
 //! can say where it is. Secrets are no parameters, see [`Secrets`].
 
 mod admission;
+mod change;
+mod description;
 mod error;
 mod filter;
 mod handover;
 mod ice_server;
 mod interface;
 mod interfaces;
+mod known;
 mod names;
 mod nearest;
 mod overrides;
@@ -25,29 +28,36 @@ mod parse_topics;
 mod qos;
 mod reader;
 mod secrets;
+mod selection;
 mod service;
 mod sources;
 mod topic;
+mod topic_pattern;
 mod value;
 
 pub use admission::{Admission, Admitted};
+pub use change::{Change, ChangeError, Settings};
+pub use description::description;
 pub use error::{ConfigError, Fault, Problem};
 pub use filter::{InterfaceFilter, InterfaceRefusal, NameGlob, PeerFilter};
 pub use handover::{Duplicate, HandoverSettings};
 pub use ice_server::{IceServerUri, IceService};
 pub use interface::InterfaceKind;
 pub use interfaces::InterfaceSettings;
+pub use known::{Constraint, Known};
 pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_name};
 pub use overrides::{Overrides, own_arguments};
-pub use parse::known_parameters;
+pub use parse::{known, known_parameters};
 pub use parse_topics::MAX_ROUTES;
 pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
+pub use selection::{LocalName, ResolvedTopic, Selection};
 pub use service::Service;
 pub use sources::{Location, Sources};
 pub use topic::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
 };
+pub use topic_pattern::{PatternError, TopicPattern};
 pub use value::{Parameters, Value};
 
 use std::collections::BTreeMap;
@@ -82,4 +92,29 @@ pub struct Config {
     pub handover: HandoverSettings,
     /// How often link quality is published, Hz.
     pub link_quality_publish_rate: f64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An entry with nothing but its name, which is its id too, and its direction.
+    pub(crate) fn topic(name: &str, direction: Direction) -> Topic {
+        Topic { id: name.to_owned(), name: name.to_owned(), direction, ..config().topics.remove(0) }
+    }
+
+    /// A configuration with one topic, and defaults for the rest.
+    pub(crate) fn config() -> Config {
+        let text = |text: &str| Value::String(text.to_owned());
+        let values = Parameters::from([
+            ("rover_id".to_owned(), text("rover_a")),
+            ("identity_file".to_owned(), text("identity.pem")),
+            ("topic_ids".to_owned(), Value::StringList(vec!["odom".to_owned()])),
+            ("topics.odom.name".to_owned(), text("odom")),
+        ]);
+        let mut config =
+            Config::from_parameters(&values, &Sources::default()).expect("nothing wrong");
+        config.topics[0].remote_name = None;
+        config
+    }
 }

@@ -12,6 +12,7 @@ use super::error::{ConfigError, Fault};
 use super::filter::{NameGlob, PeerFilter};
 use super::handover::{Duplicate, HandoverSettings};
 use super::ice_server::IceServerUri;
+use super::known::Known;
 use super::names;
 use super::parse_interfaces::interfaces;
 use super::parse_services::services;
@@ -41,7 +42,7 @@ const MAX_DWELL: f64 = 3600.0;
 pub(super) const EVERYBODY: &str = "*";
 
 /// Parameters that ROS itself puts on a node.
-fn is_of_ros(key: &str) -> bool {
+pub(super) fn is_of_ros(key: &str) -> bool {
     matches!(key, "use_sim_time" | "start_type_description_service")
         || key.starts_with("qos_overrides.")
 }
@@ -60,14 +61,26 @@ impl Config {
 }
 
 /// Each parameter that there is for these values (topics have some for each entry of `topic_ids`),
-/// with the value in force: the one given, else the default.
+/// with the value in force, the one given or else the default, and with what it may be set to.
+///
+/// # Errors
+/// As [`Config::from_parameters`].
+pub fn known(
+    values: &Parameters,
+    sources: &Sources,
+) -> Result<BTreeMap<String, Known>, ConfigError> {
+    let mut reader = Reader::new(values, sources);
+    read(&mut reader);
+    reader.finish(is_of_ros)
+}
+
+/// The values in force alone: see [`known`].
 ///
 /// # Errors
 /// As [`Config::from_parameters`].
 pub fn known_parameters(values: &Parameters, sources: &Sources) -> Result<Parameters, ConfigError> {
-    let mut reader = Reader::new(values, sources);
-    read(&mut reader);
-    reader.finish(is_of_ros)
+    let known = known(values, sources)?;
+    Ok(known.into_iter().map(|(key, known)| (key, known.value)).collect())
 }
 
 /// Reads all there is. Where something was wrong, the reader knows, and the value here is merely

@@ -16,6 +16,7 @@ use super::service::{ACTION_SERVICES, ACTION_TOPICS};
 use super::topic::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Direction, Priority, QueueLimits, Topic,
 };
+use super::topic_pattern::{self, NAME, PatternError, is_pattern};
 
 /// Most topics and services of one node together: a peer takes no more routes than that from a
 /// session.
@@ -98,11 +99,6 @@ fn topic(
     peers: &PeerFilter,
 ) -> Topic {
     let key = |field: &str| format!("{block}.{field}");
-    let name = reader
-        .required(&key("name"), "give the ROS name of the topic", |text| {
-            names::ros_name(text, TOPIC)
-        })
-        .unwrap_or_default();
     let direction = reader
         .choice(
             &key("direction"),
@@ -113,9 +109,13 @@ fn topic(
             ],
         )
         .unwrap_or(Direction::Send);
+    let name = reader
+        .required(&key("name"), "give the ROS name of the topic", |text| name(text, direction))
+        .unwrap_or_default();
     let queue = QueueLimits::default();
     Topic {
         remote_name: remote_name(reader, &key("remote_name"), &name, direction, rover_id),
+        exclude: exclude(reader, &key("exclude"), &name, direction),
         type_name: reader.optional(&key("type"), TypeName::of_message),
         peers: shared_with(reader, &key("peers"), peers),
         delivery: reader
@@ -185,6 +185,25 @@ fn topic(
     }
 }
 
+/// A name, or a pattern over names.
+fn name(text: &str, direction: Direction) -> Result<String, Fault> {
+    if is_pattern(text) {
+        Ok(topic_pattern::parse(text, direction)?)
+    } else {
+        Ok(names::ros_name(text, TOPIC)?)
+    }
+}
+
+/// What a pattern is not to match.
+fn exclude(reader: &mut Reader<'_>, key: &str, name: &str, direction: Direction) -> Vec<String> {
+    let globs = reader.list(key, &[], |text| topic_pattern::parse(text, direction));
+    // A name that was wrong is reported already.
+    if !globs.is_empty() && !is_pattern(name) && !name.is_empty() {
+        reader.report(key, PatternError::ExcludeWithoutPattern);
+    }
+    globs
+}
+
 /// The period of a rate, zero for zero.
 fn min_period(rate: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
@@ -220,9 +239,13 @@ fn remote_name(
             None
         }
         (Direction::Receive | Direction::Both, None) => None,
+        (Direction::Send | Direction::Both, Some(_)) if is_pattern(name) => {
+            reader.optional(key, |text| remote_pattern(text, rover_id))
+        }
         (Direction::Send | Direction::Both, Some(_)) => reader.optional(key, parse),
         // A name that was wrong is reported already.
         (Direction::Send, None) if name.is_empty() => None,
+        (Direction::Send, None) if is_pattern(name) => Some(format!("/{rover_id}/{NAME}")),
         (Direction::Send, None) => match names::default_remote_name(name, TOPIC, rover_id) {
             Ok(name) => Some(name),
             Err(error) => {
@@ -233,11 +256,24 @@ fn remote_name(
     }
 }
 
+/// The remote name of a pattern, in which the matched name is left open.
+fn remote_pattern(text: &str, rover_id: &str) -> Result<String, PatternError> {
+    if !text.contains(NAME) {
+        return Err(PatternError::RemoteName(names::quoted(text)));
+    }
+    if names::remote_name(&text.replace(NAME, "name"), TOPIC, rover_id).is_err() {
+        return Err(PatternError::RemoteForm(names::quoted(text)));
+    }
+    Ok(text.replace("{peer}", rover_id))
+}
+
 /// Two topics that arrive under one name could not be told apart at the receiver.
 fn report_same_remote_names(reader: &mut Reader<'_>, topics: &[Topic]) {
     let mut first: BTreeMap<&str, &Topic> = BTreeMap::new();
     for topic in topics {
-        let Some(name) = topic.remote_name.as_deref() else { continue };
+        // Patterns may have the same: of those that match a topic, one counts.
+        let exact = topic.remote_name.as_deref().filter(|_| !is_pattern(&topic.name));
+        let Some(name) = exact else { continue };
         if let Some(other) = first.insert(name, topic) {
             let (name, other) = (name.to_owned(), other.id.clone());
             let fault = Fault::SameRemoteName { name, noun: TOPIC, other };

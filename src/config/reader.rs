@@ -6,10 +6,11 @@
     reason = "a value of any kind but the one asked for is wrong, also of kinds to come"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::error::{ConfigError, Fault, Problem};
+use super::known::{Constraint, Known};
 use super::nearest::nearest;
 use super::sources::Sources;
 use super::value::{Parameters, Value};
@@ -24,7 +25,7 @@ pub(super) struct Reader<'a> {
     values: &'a Parameters,
     pub(super) sources: &'a Sources,
     /// Each parameter asked for, with its value or else its default.
-    in_force: Parameters,
+    in_force: BTreeMap<String, Known>,
     /// Keys and blocks that are reported as a whole.
     passed_over: Vec<String>,
     problems: Vec<Problem>,
@@ -33,7 +34,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(values: &'a Parameters, sources: &'a Sources) -> Self {
         let (passed_over, problems) = (Vec::new(), Vec::new());
-        Self { values, sources, in_force: Parameters::new(), passed_over, problems }
+        Self { values, sources, in_force: BTreeMap::new(), passed_over, problems }
     }
 
     /// Notes that something is wrong.
@@ -99,12 +100,9 @@ impl<'a> Reader<'a> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         // To YAML as ROS reads it, `off` without quotes is a truth value.
         let is_off = self.values.get(key) == Some(&Value::Bool(false)) && names.contains(&OFF);
-        let found = if is_off {
-            self.in_force.insert(key.to_owned(), Value::String(OFF.to_owned()));
-            OFF.to_owned()
-        } else {
-            self.text_or(key, names.first()?)
-        };
+        let found = if is_off { OFF.to_owned() } else { self.text_or(key, names.first()?) };
+        let choices_known = Constraint::OneOf(names.iter().map(|&name| name.to_owned()).collect());
+        self.know(key, Value::String(found.clone()), choices_known);
         let chosen = choices.iter().find(|(name, _)| *name == found).map(|(_, value)| *value);
         if chosen.is_none() {
             self.report(key, Fault::NoChoice { found, choices: names.join(", ") });
@@ -120,7 +118,8 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<T> {
         let default = || default.iter().map(|&text| text.to_owned()).collect();
-        let texts = match self.take(key, || Value::StringList(default())) {
+        let given = self.take(key, Constraint::Described, || Value::StringList(default()));
+        let texts = match given {
             Value::StringList(texts) => texts,
             Value::Unset => Vec::new(),
             found => {
@@ -144,7 +143,7 @@ impl<'a> Reader<'a> {
     /// A whole number within a range.
     pub(super) fn count(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let fallback = i64::try_from(default).unwrap_or(i64::MAX);
-        match self.take(key, || Value::Integer(fallback)) {
+        match self.take(key, Constraint::Count(range.clone()), || Value::Integer(fallback)) {
             Value::Integer(found) => self.in_range(key, found, range).unwrap_or(default),
             found => {
                 self.wrong_type(key, "a whole number", &found, default.to_string());
@@ -155,7 +154,8 @@ impl<'a> Reader<'a> {
 
     /// A whole number within a range, or `auto`, the default.
     pub(super) fn count_or_auto(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        match self.take(key, || Value::String(AUTO.to_owned())) {
+        let constraint = Constraint::CountOrAuto(range.clone());
+        match self.take(key, constraint, || Value::String(AUTO.to_owned())) {
             Value::String(text) if text == AUTO => None,
             Value::Integer(found) => self.in_range(key, found, range),
             found => {
@@ -167,22 +167,14 @@ impl<'a> Reader<'a> {
 
     /// A number above zero; a whole number will do.
     pub(super) fn positive(&mut self, key: &str, default: f64, most: f64) -> f64 {
-        self.number(
-            key,
-            default,
-            |value| value > 0.0 && value <= most,
-            || format!("above 0 and at most {most}"),
-        )
+        let constraint = Constraint::Positive(most);
+        self.number(key, default, constraint, |value| value > 0.0 && value <= most)
     }
 
     /// A number that may be zero; a whole number will do.
     pub(super) fn not_negative(&mut self, key: &str, default: f64, most: f64) -> f64 {
-        self.number(
-            key,
-            default,
-            |value| (0.0..=most).contains(&value),
-            || format!("from 0 to {most}"),
-        )
+        let constraint = Constraint::NotNegative(most);
+        self.number(key, default, constraint, |value| (0.0..=most).contains(&value))
     }
 
     /// Ends the reading: each parameter that there is, with the value in force, unless something
@@ -190,7 +182,7 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(
         mut self,
         is_foreign: impl Fn(&str) -> bool,
-    ) -> Result<Parameters, ConfigError> {
+    ) -> Result<BTreeMap<String, Known>, ConfigError> {
         let values = self.values;
         for key in values.keys().filter(|key| !is_foreign(key)) {
             let lies_in = |block: &String| {
@@ -211,14 +203,23 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a parameter or its default, which from now on is known.
-    fn take(&mut self, key: &str, default: impl FnOnce() -> Value) -> Value {
+    fn take(
+        &mut self,
+        key: &str,
+        constraint: Constraint,
+        default: impl FnOnce() -> Value,
+    ) -> Value {
         let value = self.values.get(key).cloned().unwrap_or_else(default);
-        self.in_force.insert(key.to_owned(), value.clone());
+        self.know(key, value.clone(), constraint);
         value
     }
 
+    fn know(&mut self, key: &str, value: Value, constraint: Constraint) {
+        self.in_force.insert(key.to_owned(), Known { value, constraint });
+    }
+
     fn text_or(&mut self, key: &str, default: &str) -> String {
-        match self.take(key, || Value::String(default.to_owned())) {
+        match self.take(key, Constraint::Described, || Value::String(default.to_owned())) {
             Value::String(text) => text,
             found => {
                 self.wrong_type(key, "a text", &found, format!("\"{found}\""));
@@ -231,13 +232,17 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &str,
         default: f64,
+        constraint: Constraint,
         is_in_range: impl Fn(f64) -> bool,
-        range: impl Fn() -> String,
     ) -> f64 {
-        let value = match self.take(key, || Value::Double(default)) {
+        let value = match self.take(key, constraint.clone(), || Value::Double(default)) {
             Value::Double(value) => value,
-            // Nobody writes 2^53 and means each digit.
-            Value::Integer(value) => value as f64,
+            Value::Integer(value) => {
+                // Nobody writes 2^53 and means each digit.
+                let value = value as f64;
+                self.know(key, Value::Double(value), constraint.clone());
+                value
+            }
             found => {
                 self.wrong_type(key, "a number", &found, format!("{default:?}"));
                 return default;
@@ -246,7 +251,8 @@ impl<'a> Reader<'a> {
         if is_in_range(value) {
             return value;
         }
-        self.report(key, Fault::OutOfRange { range: range(), found: format!("{value:?}") });
+        let range = constraint.to_string();
+        self.report(key, Fault::OutOfRange { range, found: format!("{value:?}") });
         default
     }
 

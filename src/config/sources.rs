@@ -1,5 +1,6 @@
 //! Where parameters come from, so that an error can say which file to open and at which line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub enum Location {
     },
     /// By this option on the command line.
     CommandLine(String),
+    /// By a parameter service, while the node ran.
+    RunTime,
     /// In none of these files, which were read.
     Files(Vec<PathBuf>),
     /// In the environment.
@@ -27,6 +30,7 @@ impl fmt::Display for Location {
         match self {
             Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
             Self::CommandLine(option) => write!(f, "command line, {option}"),
+            Self::RunTime => f.write_str("set at run time"),
             Self::Files(files) if files.is_empty() => f.write_str("no --params-file given"),
             Self::Files(files) => {
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
@@ -44,6 +48,8 @@ pub struct Sources {
     files: Vec<(PathBuf, String)>,
     /// Parameter and the option that set it.
     options: Vec<(String, String)>,
+    /// Parameters that were set while the node ran.
+    at_run_time: BTreeSet<String>,
     /// Home folder of the user.
     pub(super) home: Option<PathBuf>,
     /// Where ROS keeps what belongs to the user.
@@ -105,8 +111,20 @@ impl Sources {
         self.options.push((key.to_owned(), option.to_owned()));
     }
 
+    /// Notes that a parameter was set while the node ran.
+    pub(super) fn set_at_run_time(&mut self, key: &str) {
+        self.at_run_time.insert(key.to_owned());
+    }
+
     /// Where a parameter was given; for one that was not, the block that should hold it.
     pub fn locate(&self, key: &str) -> Location {
+        // What is said of a whole block is about what was set in it last.
+        let was_set = |set: &String| {
+            set.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if self.at_run_time.iter().any(was_set) {
+            return Location::RunTime;
+        }
         if let Some((_, option)) = self.options.iter().rfind(|(set, _)| set == key) {
             return Location::CommandLine(option.clone());
         }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::PeerFilter;
 use super::interface::InterfaceKind;
-use super::names::TypeName;
+use super::names::{MAX_NAME_BYTES, TypeName};
 use super::qos::QosOverrides;
+use super::topic_pattern::NAME;
 
 /// One entry of `topics`.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,13 +17,17 @@ pub struct Topic {
     pub id: String,
     /// Is it a part of an action?
     pub is_of_action: bool,
-    /// ROS name as written; relative names follow the namespace, remaps apply.
+    /// ROS name as written; relative names follow the namespace, remaps apply. With `*` in it, it is
+    /// a pattern: see [`TopicPattern`](super::TopicPattern).
     pub name: String,
+    /// Globs over names that a pattern does not stand for.
+    pub exclude: Vec<String>,
     /// Message type, where nobody may publish it yet.
     pub type_name: Option<TypeName>,
     /// Which way the topic crosses.
     pub direction: Direction,
-    /// Absolute name that the receiver shall use; `{peer}` is already replaced.
+    /// Absolute name that the receiver shall use; `{peer}` is already replaced, and `{name}` stands
+    /// for the name that a pattern matches. `None` = the name that the topic has here.
     pub remote_name: Option<String>,
     /// The peers it is shared with.
     pub peers: PeerFilter,
@@ -59,6 +64,7 @@ impl Topic {
             id: id.to_owned(),
             is_of_action: true,
             name,
+            exclude: Vec::new(),
             type_name: None,
             direction: Direction::Send,
             remote_name: Some(remote_name),
@@ -79,6 +85,16 @@ impl Topic {
     pub fn key(&self) -> String {
         let block = if self.is_of_action { "actions" } else { "topics" };
         format!("{block}.{}", self.id)
+    }
+
+    /// The name at the receiver of a topic of this absolute name; `None` if ROS would not take it,
+    /// because it is too long.
+    pub fn remote_name_of(&self, name: &str) -> Option<String> {
+        let remote = match &self.remote_name {
+            Some(remote) => remote.replace(NAME, name.trim_start_matches('/')),
+            None => name.to_owned(),
+        };
+        (remote.len() <= MAX_NAME_BYTES).then_some(remote)
     }
 }
 

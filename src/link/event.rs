@@ -43,6 +43,16 @@ pub enum Command {
         /// Accepted with these limits, or refused.
         answer: Result<IncomingLimits, Refusal>,
     },
+    /// Another answer to an offer that was answered: what may be received here has changed. It counts
+    /// for nothing if the peer has made a newer offer, whose answer is still to come.
+    ChangeAnswer {
+        /// The peer that offered.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+        /// Accepted with these limits, or refused.
+        answer: Result<IncomingLimits, Refusal>,
+    },
     /// Send by a path of this interface as long as one is usable; an empty name gives the choice
     /// back.
     SelectPath {

@@ -13,14 +13,16 @@ use uuid::Uuid;
 use super::channels::PeerKind;
 use super::event::{Command, Event, OutgoingMessage};
 use super::identity::Identity;
+use super::incoming::Progress;
 use super::interface::LocalAddress;
 use super::outbox::Outbox;
 use super::output::Output;
 use super::peer::{Peer, Scene};
-use super::route::RouteId;
+use super::route::{IncomingLimits, Refusal, RouteId};
+use super::session::Session;
 use super::signal::Signal;
 use super::snapshot::PeerSnapshot;
-use crate::config::{HandoverSettings, PeerFilter};
+use crate::config::{Delivery, HandoverSettings, PeerFilter};
 
 /// Peers that are told of when they knock without being listed; the signaling server may invent
 /// any number of them.
@@ -35,6 +37,9 @@ pub const MAX_DATAGRAMS_AT_ONCE: usize = 16;
 
 /// How long the driver may wait where nothing is due.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the application says to a topic of a peer.
+type Answer = Result<IncomingLimits, Refusal>;
 
 /// All peers of this rover.
 pub struct Fleet {
@@ -203,15 +208,14 @@ impl Fleet {
                 }
             }
             Command::AnswerRoute { peer, id, answer } => {
-                let Some(known) = self.peers.get_mut(&peer) else { return };
-                let (session, progress) = known.session_and_progress();
-                let Some(session) = session else { return };
-                let opened = session.handle_answer(id, answer.clone(), progress);
-                let run = progress.runs();
-                if let (Some(delivery), Ok(limits)) = (opened, answer) {
-                    let opened = Output::IncomingOpened { peer, id, delivery, limits, run };
-                    self.ready.push_back(opened);
-                }
+                self.answer(peer, id, answer, |session, answer, progress| {
+                    session.handle_answer(id, answer, progress)
+                });
+            }
+            Command::ChangeAnswer { peer, id, answer } => {
+                self.answer(peer, id, answer, |session, answer, progress| {
+                    session.change_answer(id, answer, progress)
+                });
             }
         }
     }
@@ -285,6 +289,25 @@ impl Fleet {
         if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(id.to_owned()) {
             log::warn!("refused: peer={id}: {reason}");
             self.ready.push_back(Output::Event(Event::PeerRefused { peer: id.to_owned(), reason }));
+        }
+    }
+
+    /// Passes on what the application said to a topic of a peer, and makes room for what will come.
+    fn answer(
+        &mut self,
+        peer: String,
+        id: RouteId,
+        answer: Answer,
+        pass_on: impl FnOnce(&mut Session, Answer, &mut Progress) -> Option<Delivery>,
+    ) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let (session, progress) = known.session_and_progress();
+        let Some(session) = session else { return };
+        let opened = pass_on(session, answer.clone(), progress);
+        let run = progress.runs();
+        if let (Some(delivery), Ok(limits)) = (opened, answer) {
+            let opened = Output::IncomingOpened { peer, id, delivery, limits, run };
+            self.ready.push_back(opened);
         }
     }
 

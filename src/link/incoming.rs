@@ -168,6 +168,28 @@ impl Incoming {
             return None;
         }
         progress.owed.remove(&id);
+        self.settle(id, answer)
+    }
+
+    /// Notes that the application changed its answer. `None` as for [`Incoming::handle_answer`]; where
+    /// an answer is still owed, that one will count.
+    pub(crate) fn change_answer(
+        &mut self,
+        id: RouteId,
+        answer: Result<IncomingLimits, Refusal>,
+        progress: &Progress,
+    ) -> Option<(&IncomingTopic, u32)> {
+        if progress.owed.contains_key(&id) {
+            return None;
+        }
+        self.settle(id, answer)
+    }
+
+    fn settle(
+        &mut self,
+        id: RouteId,
+        answer: Result<IncomingLimits, Refusal>,
+    ) -> Option<(&IncomingTopic, u32)> {
         let topic = self.topics.get_mut(&id)?;
         topic.state = match answer {
             Ok(limits) => {

@@ -93,6 +93,10 @@ impl Outbox {
         if offered.route.offer.type_name != route.offer.type_name || route.history == 0 {
             offered.history.clear();
         }
+        if offered.route.min_period != route.min_period {
+            // What the former rate asked for is not to hold up messages under the new one.
+            offered.due = None;
+        }
         offered.route = route;
         offered.revision += 1;
         offered
@@ -297,6 +301,18 @@ pub(crate) mod tests {
         let longest = sent.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(longest < Some(Duration::from_millis(70)), "{longest:?}");
         assert_eq!(outbox.get(RouteId(1)).map(|offered| offered.counts.dropped_rate), Some(100));
+    }
+
+    #[test]
+    fn a_higher_rate_counts_from_the_next_message() {
+        let mut outbox = Outbox::default();
+        let with = |min_period| OutgoingRoute { min_period, ..route(0) };
+        outbox.offer(RouteId(1), with(Duration::from_secs(60)));
+        let now = Instant::now();
+        let adds = |outbox: &mut Outbox| outbox.add(message(1, "x"), now).is_some();
+        assert_eq!((adds(&mut outbox), adds(&mut outbox)), (true, false));
+        outbox.offer(RouteId(1), with(Duration::from_millis(1)));
+        assert!(adds(&mut outbox));
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::wire::{Fragment, Header};
 /// One fragment in so many is of the least urgent topics that wait, so that none starves for ever.
 const FLOOR: u32 = 8;
 
+/// Answers of a peer to one offer that the application is told of: it may change its mind, but must
+/// not fill the event queue.
+const MAX_TOLD: u32 = 16;
+
 /// What the peer said to a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -32,6 +36,8 @@ pub(crate) struct OutgoingTopic {
     interfaces: Vec<InterfaceKind>,
     pub(crate) answer: Answer,
     revision: u32,
+    /// Answers to this offer so far.
+    answers: u32,
     queue: MessageQueue<Numbered>,
     /// The message being sent, and the offset of its next fragment.
     current: Option<(Numbered, u32)>,
@@ -68,11 +74,25 @@ impl OutgoingTopic {
         }
     }
 
+    /// Goes on with an empty queue, whose bounds may be others, and with what waits.
+    fn bound(&mut self, queue: MessageQueue<Numbered>) {
+        let mut former = std::mem::replace(&mut self.queue, queue);
+        let before = former.dropped();
+        self.queue.take_over(&mut former);
+        self.counts.dropped_queue += self.queue.dropped() - before;
+    }
+
     /// Drops all that waits: the peer is not to have it.
     fn close(&mut self) {
         self.counts.dropped_closed += self.waiting() as u64;
         self.current = None;
         while self.queue.pop().is_some() {}
+    }
+
+    /// Counts an answer; is the application to be told of it?
+    fn tell(&mut self) -> bool {
+        self.answers = self.answers.saturating_add(1);
+        self.answers <= MAX_TOLD
     }
 
     /// Is there something that may go by this interface?
@@ -126,7 +146,9 @@ impl Outgoing {
             topic.priority = route.priority;
             topic.lifespan = route.lifespan;
             topic.interfaces.clone_from(&route.interfaces);
+            topic.bound(MessageQueue::new(route.offer.delivery, route.queue));
             topic.revision = offered.revision;
+            topic.answers = 0;
             topic.answer = Answer::Awaited;
             return;
         }
@@ -138,6 +160,7 @@ impl Outgoing {
             interfaces: route.interfaces.clone(),
             answer: Answer::Awaited,
             revision: offered.revision,
+            answers: 0,
             queue: MessageQueue::new(route.offer.delivery, route.queue),
             current: None,
             counts: self.closed.remove(&id).unwrap_or_default(),
@@ -173,11 +196,15 @@ impl Outgoing {
         true
     }
 
-    /// Notes that the peer accepted an offer; the kept samples that came before what waits go
-    /// first. `false` if it speaks of an offer that does not stand, or that it has answered.
+    /// Notes that the peer accepted an offer, be it one that it refused before; the kept samples
+    /// that came before what waits go first. Is the application to be told? Not if the peer speaks of
+    /// an offer that does not stand, or that it has accepted.
     pub(crate) fn accept(&mut self, id: RouteId, revision: u32, history: Vec<Numbered>) -> bool {
         let interface = self.interface;
-        let Some(topic) = self.awaited(id, revision) else { return false };
+        let Some(topic) = self.standing(id, revision) else { return false };
+        if topic.answer == Answer::Accepted {
+            return false;
+        }
         topic.answer = Answer::Accepted;
         let waiting: Vec<_> = std::iter::from_fn(|| topic.queue.pop()).collect();
         let first = waiting.first().map_or(u64::MAX, |message| message.sequence);
@@ -187,23 +214,29 @@ impl Outgoing {
         for message in earlier.into_iter().chain(waiting) {
             topic.push(message, interface);
         }
+        let is_to_be_told = topic.tell();
         self.update_ready(id);
-        true
+        is_to_be_told
     }
 
-    /// Notes that the peer refused an offer; what waits goes. `false` as for
-    /// [`Outgoing::accept`].
+    /// Notes that the peer refused an offer, be it one that it accepted before; what waits goes. Is
+    /// the application to be told? As for [`Outgoing::accept`].
     pub(crate) fn refuse(&mut self, id: RouteId, revision: u32, refusal: Refusal) -> bool {
-        let Some(topic) = self.awaited(id, revision) else { return false };
-        topic.answer = Answer::Refused(refusal);
+        let Some(topic) = self.standing(id, revision) else { return false };
+        let answer = Answer::Refused(refusal);
+        if topic.answer == answer {
+            return false;
+        }
+        topic.answer = answer;
         topic.close();
-        true
+        let is_to_be_told = topic.tell();
+        self.update_ready(id);
+        is_to_be_told
     }
 
-    fn awaited(&mut self, id: RouteId, revision: u32) -> Option<&mut OutgoingTopic> {
-        self.topics
-            .get_mut(&id)
-            .filter(|topic| topic.revision == revision && topic.answer == Answer::Awaited)
+    /// The topic, if this is the offer of it that stands.
+    fn standing(&mut self, id: RouteId, revision: u32) -> Option<&mut OutgoingTopic> {
+        self.topics.get_mut(&id).filter(|topic| topic.revision == revision)
     }
 
     /// Queues a message, unless the peer refused its topic. It waits for the peer's answer.
@@ -341,7 +374,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::super::outbox::{Outbox, tests::route};
-    use super::super::route::OutgoingRoute;
+    use super::super::route::{OutgoingRoute, RefusalReason};
     use super::*;
     use crate::wire::{FRAGMENT_LEN, Place};
 
@@ -390,6 +423,57 @@ mod tests {
             push(&mut outgoing, sequence);
         }
         assert_eq!(counts(&outgoing), Some((3, 1)), "that one for want of room alone");
+    }
+
+    fn refusal() -> Refusal {
+        Refusal { reason: RefusalReason::NotAccepted, text: "no".to_owned() }
+    }
+
+    #[test]
+    fn an_answer_may_be_changed_and_nothing_is_kept_for_a_peer_that_refuses() {
+        let mut outgoing = accepted(route(0));
+        assert!(!outgoing.accept(ID, 1, Vec::new()), "said before");
+        push(&mut outgoing, 1);
+        assert!(outgoing.refuse(ID, 1, refusal()));
+        assert!(!outgoing.refuse(ID, 1, refusal()), "said before");
+        push(&mut outgoing, 2);
+        assert!(!outgoing.is_any_ready());
+        assert_eq!(next(&mut outgoing), None);
+        assert!(!outgoing.accept(ID, 7, Vec::new()), "another offer");
+        assert!(outgoing.accept(ID, 1, Vec::new()));
+        push(&mut outgoing, 3);
+        assert_eq!((next(&mut outgoing), next(&mut outgoing)), (Some(3), None));
+        assert_eq!(outgoing.counts(ID).map(|counts| counts.dropped_closed), Some(2));
+    }
+
+    #[test]
+    fn what_waits_survives_a_new_offer_within_its_bounds() {
+        let (mut outbox, mut outgoing) = (Outbox::default(), accepted(route(0)));
+        for sequence in 1..=4 {
+            push(&mut outgoing, sequence);
+        }
+        let mut smaller = route(0);
+        smaller.queue.messages = 2;
+        smaller.priority = Priority::High;
+        outbox.offer(ID, route(0));
+        let offered = outbox.offer(ID, smaller);
+        outgoing.offer(ID, offered);
+        assert!(!outgoing.is_any_ready(), "the peer has to accept it again");
+        push(&mut outgoing, 5);
+        outgoing.accept(ID, offered.revision, Vec::new());
+        assert_eq!((next(&mut outgoing), next(&mut outgoing)), (None, None), "another lane");
+        let mut next = || {
+            let now = Instant::now();
+            let (_, encoded) =
+                outgoing.next_fragment(Lane::Express, FRAGMENT_LEN, 0, |_| 0, now)?;
+            let Ok(Fragment { place: Place::First(header), .. }) = Fragment::decode(&encoded)
+            else {
+                return None;
+            };
+            Some(header.sequence)
+        };
+        assert_eq!((next(), next(), next()), (Some(4), Some(5), None));
+        assert_eq!(outgoing.counts(ID).map(|counts| counts.dropped_queue), Some(3));
     }
 
     #[test]

@@ -113,6 +113,28 @@ impl Session {
     ) -> Option<Delivery> {
         let (topic, revision) = self.incoming.handle_answer(id, answer.clone(), progress)?;
         let delivery = topic.offer.delivery;
+        self.tell_answer(id, revision, answer, delivery)
+    }
+
+    /// The same for an answer that the application has changed.
+    pub(super) fn change_answer(
+        &mut self,
+        id: RouteId,
+        answer: Result<IncomingLimits, Refusal>,
+        progress: &Progress,
+    ) -> Option<Delivery> {
+        let (topic, revision) = self.incoming.change_answer(id, answer.clone(), progress)?;
+        let delivery = topic.offer.delivery;
+        self.tell_answer(id, revision, answer, delivery)
+    }
+
+    fn tell_answer(
+        &mut self,
+        id: RouteId,
+        revision: u32,
+        answer: Result<IncomingLimits, Refusal>,
+        delivery: Delivery,
+    ) -> Option<Delivery> {
         match answer {
             Ok(_) => {
                 self.send(&Control::RouteAccepted { id, revision });
@@ -284,13 +306,13 @@ impl Session {
                 let kind = self.lanes.kind();
                 let history = outbox.get(id).map(|offered| offered.history(kind));
                 let history = history.unwrap_or_default();
-                let was_awaited = self.outgoing.accept(id, revision, history);
-                was_awaited.then(|| put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
+                let is_to_be_told = self.outgoing.accept(id, revision, history);
+                is_to_be_told.then(|| put_out(Event::RouteOpened { peer: self.peer.clone(), id }))
             }
             Control::RouteRefused { id, revision, refusal } => {
-                let was_awaited = self.outgoing.refuse(id, revision, refusal.clone());
+                let is_to_be_told = self.outgoing.refuse(id, revision, refusal.clone());
                 let peer = self.peer.clone();
-                was_awaited.then(|| put_out(Event::RouteRefused { peer, id, refusal }))
+                is_to_be_told.then(|| put_out(Event::RouteRefused { peer, id, refusal }))
             }
             Control::RouteWithdrawn { id } => self
                 .incoming

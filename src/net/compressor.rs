@@ -26,16 +26,21 @@ impl Compressor {
 
     /// Runs until it is to stop.
     pub fn run(mut self, is_stopping: impl Fn() -> bool) {
-        let mut context = compressor();
-        if context.is_none() {
-            log::error!("messages cannot be compressed and go as they are");
-        }
+        // Made when the first message needs it: most rovers compress nothing.
+        let mut context = None;
         let mut last = RouteId(u16::MAX);
         while !is_stopping() {
             let Some(mut work) = self.application.take_plain(last, STOP_INTERVAL) else { continue };
             let message = &mut work.taken.message;
             last = message.id;
             let habit = self.habits.entry(last).or_default();
+            let context = context.get_or_insert_with(|| {
+                let made = compressor();
+                if made.is_none() {
+                    log::error!("messages cannot be compressed and go as they are");
+                }
+                made
+            });
             let compressed = context.as_mut().and_then(|zstd| habit.compress(zstd, &message.data));
             message.compressed = compressed.map(Into::into);
             self.application.send_on(work);

@@ -31,6 +31,7 @@ struct ToDriver {
 struct ToApplication {
     events: VecDeque<Event>,
     queues: BTreeMap<(String, RouteId), Incoming>,
+    is_interrupted: bool,
     closed: bool,
 }
 
@@ -110,8 +111,15 @@ impl ApplicationEnd {
                     outgoing.close();
                 }
             }
+            Command::ChangeAnswer { peer, id, answer: Err(_) } => {
+                let mut inbox = lock(&self.shared.to_application);
+                if let Some(incoming) = inbox.queues.get_mut(&(peer.clone(), *id)) {
+                    incoming.close();
+                }
+            }
             Command::ForgetPublisher { .. }
             | Command::AnswerRoute { .. }
+            | Command::ChangeAnswer { answer: Ok(_), .. }
             | Command::SelectPath { .. }
             | Command::RestartIce { .. } => {}
         }
@@ -188,6 +196,9 @@ impl ApplicationEnd {
             if inbox.closed {
                 return Received::Closed;
             }
+            if std::mem::take(&mut inbox.is_interrupted) {
+                return Received::Nothing;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Received::Nothing;
@@ -199,7 +210,14 @@ impl ApplicationEnd {
         }
     }
 
-    /// Takes the oldest message of each topic that `is_busy` does not name; each is to be settled.
+    /// Ends the wait that [`ApplicationEnd::receive`] is in, or the next one.
+    pub fn interrupt(&self) {
+        lock(&self.shared.to_application).is_interrupted = true;
+        self.shared.application_wake.notify_all();
+    }
+
+    /// Takes the oldest message of each route whose topic `is_busy` does not name; each is to be
+    /// settled.
     pub fn take(&self, is_busy: impl Fn(&str) -> bool) -> Vec<IncomingMessage> {
         let mut inbox = lock(&self.shared.to_application);
         inbox
@@ -389,7 +407,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::link::RouteKind;
+    use crate::link::{Refusal, RefusalReason, RouteKind};
 
     const WAIT: Duration = Duration::from_secs(20);
 
@@ -518,6 +536,31 @@ mod tests {
         }
         assert_eq!(texts(application.take(|_| false)), ["one"]);
         assert_eq!(texts(application.take(|_| false)), ["two"]);
+    }
+
+    #[test]
+    fn an_interrupt_ends_one_wait() {
+        let (application, driver) = exchange();
+        application.interrupt();
+        assert_eq!(application.receive(WAIT, |_| false), Received::Nothing);
+        let connected = Event::PeerConnected { peer: "b".to_owned() };
+        driver.event(connected.clone());
+        assert_eq!(application.receive(WAIT, |_| false), Received::Event(connected));
+    }
+
+    #[test]
+    fn a_route_that_is_refused_after_all_takes_nothing_more() {
+        let (application, driver) = exchange();
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
+        let refusal = Refusal { reason: RefusalReason::NotAccepted, text: "no".to_owned() };
+        let (peer, id, answer) = ("b".to_owned(), RouteId(1), Err(refusal));
+        application.command(Command::ChangeAnswer { peer, id, answer });
+        driver.deliver(message("too late"));
+        assert!(application.take(|_| false).is_empty());
+        assert_eq!(driver.incoming("b", RouteId(1)).counts.dropped_closed, 1);
+        driver.open_incoming("b", RouteId(1), Delivery::Reliable, QueueLimits::default(), 1);
+        driver.deliver(message("welcome"));
+        assert_eq!(texts(application.take(|_| false)), ["welcome"]);
     }
 
     #[test]

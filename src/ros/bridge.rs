@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use super::calls::{Calls, CallsInbox, service_route};
@@ -11,7 +12,9 @@ use super::outbound::Outbound;
 use super::rcl::{GuardCondition, Node, RclError};
 use super::report::SharedReport;
 use super::shared::{OwnPublishers, Shared};
-use crate::config::{Admission, Compression, Config, Service, Topic};
+use crate::config::{
+    Admission, Config, LocalName, ResolvedTopic, Selection, Service, Topic, TopicPattern,
+};
 use crate::link::RouteId;
 use crate::net::{ApplicationEnd, Compressor};
 
@@ -39,11 +42,23 @@ pub enum BridgeError {
 pub struct Bridge {
     shared: Shared,
     wake_outbound: Arc<GuardCondition>,
+    changer: Changer,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Lets the running bridge go by another configuration.
+#[derive(Clone)]
+pub struct Changer {
+    node: Arc<Node>,
+    application: ApplicationEnd,
+    wake_outbound: Arc<GuardCondition>,
+    selections: Sender<Selection>,
+    admissions: Sender<Admission>,
+    calls: CallsInbox,
+}
+
 impl Bridge {
-    /// Starts the threads. Topics are numbered by their place in [`Config::topics`].
+    /// Starts the threads.
     ///
     /// # Errors
     /// A name that ROS refuses, or a middleware that does not work.
@@ -52,20 +67,20 @@ impl Bridge {
         config: &Config,
         application: ApplicationEnd,
     ) -> Result<Self, BridgeError> {
-        let names = resolved_names(&node, config)?;
-        let admission = Admission::new(config, &names);
-        let sent: Vec<(RouteId, String, Topic)> = names
-            .into_iter()
-            .zip(&config.topics)
-            .filter(|(_, topic)| topic.direction.sends())
-            .filter_map(|((index, name), topic)| {
-                // The configuration holds at most 2,048 topics.
-                Some((RouteId(u16::try_from(index).ok()?), name, topic.clone()))
-            })
-            .collect();
+        let topics = resolved(&node, config)?;
         let services = numbered_services(&node, config)?;
         let wake_outbound = Arc::new(GuardCondition::new(&node)?);
         let calls = CallsInbox::new(&node)?;
+        let (selections, new_selections) = channel();
+        let (admissions, new_admissions) = channel();
+        let changer = Changer {
+            node: node.clone(),
+            application: application.clone(),
+            wake_outbound: wake_outbound.clone(),
+            selections,
+            admissions,
+            calls: calls.clone(),
+        };
         let shared = Shared {
             node,
             application,
@@ -75,26 +90,37 @@ impl Bridge {
             calls,
             stop: Arc::default(),
         };
-        let mut bridge = Self { shared, wake_outbound, threads: Vec::new() };
-        let (shared, wake) = (bridge.shared.clone(), bridge.wake_outbound.clone());
-        if sent.iter().any(|(.., topic)| topic.compression != Compression::None) {
-            let shared = shared.clone();
-            bridge.spawn("compressor", move || {
-                Compressor::new(shared.application.clone()).run(|| shared.is_stopping());
-                Ok(())
-            })?;
-        }
-        bridge.spawn("ros_outbound", move || Outbound::new(shared, sent).run(&wake))?;
+        let mut bridge = Self { shared, wake_outbound, changer, threads: Vec::new() };
+        let (selection, admission) = (Selection::new(&topics), Admission::new(config, &topics));
         let (shared, admitted) = (bridge.shared.clone(), admission.clone());
         let first_call = fastrand::u64(..);
         bridge
             .spawn("ros_calls", move || Calls::new(shared, services, admitted, first_call).run())?;
-        let shared = bridge.shared.clone();
-        bridge.spawn("ros_inbound", move || {
-            Inbound::new(shared, admission).run();
+        bridge.spawn_all(selection, new_selections, admission, new_admissions)?;
+        Ok(bridge)
+    }
+
+    fn spawn_all(
+        &mut self,
+        selection: Selection,
+        selections: Receiver<Selection>,
+        admission: Admission,
+        admissions: Receiver<Admission>,
+    ) -> Result<(), BridgeError> {
+        let shared = self.shared.clone();
+        self.spawn("compressor", move || {
+            Compressor::new(shared.application.clone()).run(|| shared.is_stopping());
             Ok(())
         })?;
-        Ok(bridge)
+        let (shared, wake) = (self.shared.clone(), self.wake_outbound.clone());
+        self.spawn("ros_outbound", move || {
+            Outbound::new(shared, selection, selections, wake).run()
+        })?;
+        let shared = self.shared.clone();
+        self.spawn("ros_inbound", move || {
+            Inbound::new(shared, admission, admissions).run();
+            Ok(())
+        })
     }
 
     fn spawn(
@@ -109,6 +135,11 @@ impl Bridge {
         };
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
         Ok(())
+    }
+
+    /// Lets the bridge go by another configuration later.
+    pub fn changer(&self) -> Changer {
+        self.changer.clone()
     }
 
     /// What the bridge knows of its topics.
@@ -133,6 +164,7 @@ impl Drop for Bridge {
         if let Err(error) = self.wake_outbound.trigger() {
             log::warn!("cannot wake the bridge to stop it: {error}");
         }
+        self.shared.application.interrupt();
         self.shared.calls.wake();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -142,14 +174,43 @@ impl Drop for Bridge {
     }
 }
 
-/// The absolute name of each topic of the configuration, by its place there.
-fn resolved_names(node: &Node, config: &Config) -> Result<Vec<(usize, String)>, BridgeError> {
-    let resolve = |(index, topic): (usize, &Topic)| {
-        let name = node.resolve_topic(&topic.name);
-        let name = name.map_err(|source| BridgeError::Name { key: topic.key(), source })?;
-        Ok((index, name))
+impl Changer {
+    /// Has the bridge go by the topics and by what is accepted of this configuration, from soon on.
+    /// What is as it was goes on undisturbed.
+    ///
+    /// # Errors
+    /// A name that ROS refuses, which changes nothing.
+    pub fn change(&self, config: &Config) -> Result<(), BridgeError> {
+        let topics = resolved(&self.node, config)?;
+        // The threads take these for as long as they run, and when they have ended nobody needs to.
+        let _ = self.selections.send(Selection::new(&topics));
+        let admission = Admission::new(config, &topics);
+        self.calls.admission(admission.clone());
+        let _ = self.admissions.send(admission);
+        if let Err(error) = self.wake_outbound.trigger() {
+            log::warn!("cannot wake the bridge, which will look by itself: {error}");
+        }
+        self.application.interrupt();
+        Ok(())
+    }
+}
+
+/// The entries of the configuration with their absolute names.
+fn resolved(node: &Node, config: &Config) -> Result<Vec<ResolvedTopic>, BridgeError> {
+    let own = node.visible_name();
+    let resolve = |topic: &Topic| {
+        let pattern = TopicPattern::new(topic, &own).map(LocalName::Pattern);
+        let name = match pattern {
+            Some(pattern) => pattern,
+            None => {
+                let name = node.resolve_topic(&topic.name);
+                let key = || topic.key();
+                LocalName::Exact(name.map_err(|source| BridgeError::Name { key: key(), source })?)
+            }
+        };
+        Ok(ResolvedTopic { topic: Arc::new(topic.clone()), name })
     };
-    config.topics.iter().enumerate().map(resolve).collect()
+    config.topics.iter().map(resolve).collect()
 }
 
 /// The services of the configuration, each with its number and absolute name.

@@ -5,6 +5,7 @@
 //! is bounded, until the pace allows the next.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::calls;
@@ -14,43 +15,67 @@ use super::rcl::TypeSupport;
 use super::received::{AdvertiseError, ReceivedTopics, RouteKey};
 use super::report::TopicReport;
 use super::shared::Shared;
-use crate::config::Admission;
+use super::sweep::Sweep;
+use crate::config::{Admission, QosProfile};
 use crate::link::{
     Command, Event, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId, RouteOffer,
 };
 use crate::net::Received;
 
-/// How often subscriptions are checked against what we offer; also how late a stop is noticed.
+/// How often subscriptions are checked against what we offer, at most; also how late a stop is
+/// noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The thread's own things.
 pub(super) struct Inbound {
     shared: Shared,
     admission: Admission,
-    /// Topic name of each open route, by peer.
-    routes: BTreeMap<String, BTreeMap<RouteId, String>>,
+    changes: Receiver<Admission>,
+    /// The offers that stand, refused ones too, for what is admitted may change.
+    routes: BTreeMap<RouteKey, Route>,
     topics: ReceivedTopics,
+    /// Of the names that are checked.
+    sweep: Sweep,
     /// From here on no topic has to wait.
     all_ready_at: Instant,
 }
 
+/// An offer of a peer, and the answer to it.
+#[derive(Clone)]
+struct Route {
+    offer: RouteOffer,
+    answer: Result<Grant, Refusal>,
+}
+
+/// What an offer is granted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Grant {
+    limits: IncomingLimits,
+    qos: QosProfile,
+}
+
 impl Inbound {
-    pub(super) fn new(shared: Shared, admission: Admission) -> Self {
+    /// What comes by `changes` replaces `admission`; the wait for events is to be interrupted then.
+    pub(super) fn new(shared: Shared, admission: Admission, changes: Receiver<Admission>) -> Self {
         let (routes, topics) = (BTreeMap::new(), ReceivedTopics::default());
-        Self { shared, admission, routes, topics, all_ready_at: Instant::now() }
+        let (now, sweep) = (Instant::now(), Sweep::new(CHECK_INTERVAL, Instant::now()));
+        Self { shared, admission, changes, routes, topics, sweep, all_ready_at: now }
     }
 
     /// Runs until the bridge stops or the driver has ended.
     pub(super) fn run(mut self) {
-        let mut check_at = Instant::now();
         while !self.shared.is_stopping() {
-            let now = Instant::now();
-            if now >= check_at {
-                self.topics.check(&self.shared);
-                check_at = now + CHECK_INTERVAL;
+            if let Some(admission) = self.changes.try_iter().last() {
+                self.admission = admission;
+                self.reconsider();
             }
+            self.check();
+            let now = Instant::now();
             // While a topic waits for its turn, look again when it may be ready.
-            let timeout = if now < self.all_ready_at { INTERVAL } else { check_at - now };
+            let timeout = match now < self.all_ready_at {
+                true => INTERVAL,
+                false => self.sweep.due().saturating_duration_since(now),
+            };
             let is_busy = |topic: &str| self.is_busy(topic);
             match self.shared.application.receive(timeout, is_busy) {
                 Received::Event(event) => self.handle(event),
@@ -63,6 +88,22 @@ impl Inbound {
                 Received::Closed => return,
             }
         }
+    }
+
+    /// Checks subscriptions against what we offer, as many as there is time for.
+    fn check(&mut self) {
+        if Instant::now() < self.sweep.due() {
+            return;
+        }
+        if self.sweep.begin_slice(Instant::now()) {
+            self.sweep.begin(self.topics.names());
+        }
+        while let Some(name) = self.sweep.next(Instant::now()) {
+            let began = Instant::now();
+            self.topics.check(&name, &self.shared);
+            self.sweep.spend(began.elapsed());
+        }
+        self.sweep.end_slice(Instant::now());
     }
 
     /// Has the topic to wait for its turn?
@@ -130,9 +171,41 @@ impl Inbound {
         // An offer that is made again replaces the former one.
         self.close(&key);
         let answer = self.open(&key, offer);
-        let (peer, topic, type_name) = (&key.0, &offer.topic, offer.type_name.to_string());
+        let (peer, id) = key.clone();
+        let told = answer.clone().map(|grant| grant.limits);
+        self.note(key, Route { offer: offer.clone(), answer });
+        self.shared.application.command(Command::AnswerRoute { peer, id, answer: told });
+    }
+
+    /// Decides anew about each offer, and tells the peers whose answer is another one now.
+    fn reconsider(&mut self) {
+        let keys: Vec<RouteKey> = self.routes.keys().cloned().collect();
+        for key in keys {
+            let Some(Route { offer, answer }) = self.routes.get(&key).cloned() else { continue };
+            if self.decide(&key, &offer).map(|(grant, _)| grant) == answer {
+                continue;
+            }
+            self.topics.release(&offer.topic, &key);
+            let new = self.open(&key, &offer);
+            if new == answer {
+                continue;
+            }
+            if new.is_err() {
+                self.topics.remove_unused(&offer.topic, &self.shared);
+            }
+            let (peer, id) = key.clone();
+            let told = new.clone().map(|grant| grant.limits);
+            self.note(key, Route { offer, answer: new });
+            self.shared.application.command(Command::ChangeAnswer { peer, id, answer: told });
+        }
+    }
+
+    /// Keeps the answer to an offer, logs it and shows it.
+    fn note(&mut self, key: RouteKey, route: Route) {
+        let (peer, topic) = (&key.0, &route.offer.topic);
+        let type_name = route.offer.type_name.to_string();
         let mut report = TopicReport { topic: topic.clone(), type_name, ..TopicReport::default() };
-        match &answer {
+        match &route.answer {
             Ok(_) => {
                 let type_name = &report.type_name;
                 log::info!("{peer}: route opened direction=receive topic={topic} type={type_name}");
@@ -145,15 +218,34 @@ impl Inbound {
             }
         }
         self.shared.report.lock().incoming.insert(key.clone(), report);
-        let (peer, id) = key;
-        self.shared.application.command(Command::AnswerRoute { peer, id, answer });
+        self.routes.insert(key, route);
+    }
+
+    /// Decides about an offer, and sees to it that what is granted can be published.
+    fn open(&mut self, key: &RouteKey, offer: &RouteOffer) -> Result<Grant, Refusal> {
+        let (grant, type_support) = self.decide(key, offer)?;
+        let (topic, type_name) = (&offer.topic, &offer.type_name);
+        let user = key.clone();
+        let advertised = self.topics.advertise(topic, user, type_support, grant.qos, &self.shared);
+        advertised.map_err(|error| {
+            let reason = match &error {
+                AdvertiseError::OtherType(_) => RefusalReason::TypeMismatch,
+                AdvertiseError::TooMany => RefusalReason::TooMany,
+                AdvertiseError::Ros(_) => RefusalReason::Failed,
+            };
+            refusal(reason, format!("{topic} cannot be published as {type_name}: {error}"))
+        })?;
+        Ok(grant)
     }
 
     /// Decides about an offer. All of it comes from the network.
-    fn open(&mut self, key: &RouteKey, offer: &RouteOffer) -> Result<IncomingLimits, Refusal> {
-        let (peer, id) = key;
+    fn decide(
+        &self,
+        (peer, _): &RouteKey,
+        offer: &RouteOffer,
+    ) -> Result<(Grant, TypeSupport), Refusal> {
         let (topic, type_name) = (&offer.topic, &offer.type_name);
-        let admitted = self.admission.admit(peer, topic).ok_or_else(|| {
+        let admitted = self.admission.admit(peer, topic, type_name).ok_or_else(|| {
             let text = format!(
                 "{topic} is not accepted from {peer}; add a topic with direction receive or both, \
                  or a pattern to accept"
@@ -184,33 +276,29 @@ impl Inbound {
             return Err(refusal(RefusalReason::TypeMismatch, text));
         }
         let qos = qos::publisher(admitted.qos, offer.qos);
-        let advertised = self.topics.advertise(topic, key.clone(), type_support, qos, &self.shared);
-        advertised.map_err(|error| {
-            let reason = match &error {
-                AdvertiseError::OtherType(_) => RefusalReason::TypeMismatch,
-                AdvertiseError::TooMany => RefusalReason::TooMany,
-                AdvertiseError::Ros(_) => RefusalReason::Failed,
-            };
-            refusal(reason, format!("{topic} cannot be published as {type_name}: {error}"))
-        })?;
-        self.routes.entry(peer.clone()).or_default().insert(*id, topic.clone());
-        Ok(limits)
+        Ok((Grant { limits, qos }, type_support))
     }
 
     fn close(&mut self, key: &RouteKey) {
-        let (peer, id) = key;
         self.shared.report.lock().incoming.remove(key);
-        if let Some(name) = self.routes.get_mut(peer).and_then(|routes| routes.remove(id)) {
-            log::info!("{peer}: route closed direction=receive topic={name}");
-            self.topics.release(&name, key);
+        let Some(Route { offer, answer }) = self.routes.remove(key) else { return };
+        if answer.is_ok() {
+            let (peer, topic) = (&key.0, &offer.topic);
+            log::info!("{peer}: route closed direction=receive topic={topic}");
+            self.topics.release(topic, key);
         }
     }
 
     /// Closes what a peer that has gone left open.
     fn close_all(&mut self, peer: &str) {
-        for (id, name) in self.routes.remove(peer).unwrap_or_default() {
-            self.topics.release(&name, &(peer.to_owned(), id));
-        }
+        let topics = &mut self.topics;
+        self.routes.retain(|key, route| {
+            let is_gone = key.0 == peer;
+            if is_gone {
+                topics.release(&route.offer.topic, key);
+            }
+            !is_gone
+        });
         self.shared.report.lock().incoming.retain(|(of, _), _| of != peer);
     }
 }

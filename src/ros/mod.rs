@@ -33,6 +33,10 @@ mod received;
 #[forbid(unsafe_code)]
 pub mod report;
 #[forbid(unsafe_code)]
+mod route_numbers;
+#[forbid(unsafe_code)]
+mod sent_topic;
+#[forbid(unsafe_code)]
 pub mod services;
 #[forbid(unsafe_code)]
 mod shared;
@@ -40,5 +44,7 @@ mod shared;
 pub mod signal_strength;
 #[forbid(unsafe_code)]
 pub mod status;
+#[forbid(unsafe_code)]
+mod sweep;
 #[forbid(unsafe_code)]
 mod text;

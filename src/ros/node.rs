@@ -2,8 +2,8 @@
 //! thread does meanwhile.
 //!
 //! Four threads: the driver (sessions and sockets), two of the bridge (topics to the link, link to
-//! topics), and this one, which owns the r2r node with its parameters and status topics. Where a
-//! topic is compressed there is a fifth that does it.
+//! topics), and this one, which owns the r2r node with its parameters and status topics. A fifth one
+//! compresses what is to be compressed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,12 +14,11 @@ use futures::task::LocalSpawnExt;
 
 use super::bridge::{Bridge, BridgeError};
 use super::logging::{self, Rosout};
+use super::params::{self, Start};
 use super::rcl::{self, RclError};
 use super::status::StatusPublisher;
-use super::{params, rcl::Context, services, signal_strength};
-use crate::config::{
-    Config, ConfigError, Overrides, Parameters, Secrets, Sources, known_parameters,
-};
+use super::{rcl::Context, services, signal_strength};
+use crate::config::{ConfigError, Overrides, Secrets, Settings};
 use crate::net::{self, DriverHandle, StartError, clock};
 
 /// Name of the node, unless launch gives another one.
@@ -77,7 +76,9 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     logging::start(std::env::args());
     let (context, mut node) = create()?;
     let rosout = Rosout::new(&mut node)?;
-    let (config, in_force) = configure(&node, overrides)?;
+    let start = start_of(&node, overrides)?;
+    let settings = configure(&start)?;
+    let config = settings.config().clone();
     let secrets = Secrets::from_environment()?;
 
     let bridge_node = rcl::Node::new(context, &node.name()?, &node.namespace()?)?;
@@ -86,7 +87,8 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     let bridge = Bridge::start(bridge_node, &config, application.clone())?;
     let mut status = StatusPublisher::new(&mut node, &config)?;
     let mut pool = LocalPool::new();
-    let parameters_served = params::serve(&mut node, in_force)?;
+    let (parameters_served, sim_time) =
+        params::serve(&mut node, settings, start, bridge.changer())?;
     let link_served = services::serve(&mut node, application.clone())?;
     let signals_taken = signal_strength::listen(&mut node, application.clone())?;
     let served = futures::future::join3(parameters_served, link_served, signals_taken).map(drop);
@@ -98,9 +100,14 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     while !stop.load(Ordering::Relaxed) {
         node.spin_once(status.next_due().saturating_duration_since(clock::now()).min(SPIN_TIME));
         pool.run_until_stalled();
-        let report = bridge.report().lock().clone();
+        if let Some(uses_sim_time) = sim_time.take() {
+            take_time(&mut node, uses_sim_time);
+        }
         status.publish_handovers(bridge.handovers().take());
-        status.publish(&mut node, &application.snapshot(), &report);
+        if clock::now() >= status.next_due() {
+            let report = bridge.report().lock().clone();
+            status.publish(&mut node, &application.snapshot(), &report);
+        }
         rosout.publish();
         if bridge.has_failed() {
             ended = Err(NodeError::Ended);
@@ -122,17 +129,26 @@ pub(super) fn create() -> Result<(Context, r2r::Node), NodeError> {
     Ok((context, node))
 }
 
-/// The configuration, and each parameter with the value in force.
-pub(super) fn configure(
-    node: &r2r::Node,
-    overrides: Overrides,
-) -> Result<(Config, Parameters), ConfigError> {
-    let mut values = params::given(node);
-    let mut sources = Sources::of_process();
-    overrides.apply(&mut values, &mut sources);
-    let config = Config::from_parameters(&values, &sources)?;
-    let in_force = known_parameters(&values, &sources)?;
-    Ok((config, in_force))
+/// How this process was started.
+pub(super) fn start_of(node: &r2r::Node, overrides: Overrides) -> Result<Start, NodeError> {
+    let arguments = std::env::args().collect();
+    Ok(Start { arguments, node: node.fully_qualified_name()?, overrides })
+}
+
+/// The parameters that it was started with, and what they come to.
+pub(super) fn configure(start: &Start) -> Result<Settings, NodeError> {
+    let (values, sources) = start.read().map_err(NodeError::Arguments)?;
+    Ok(Settings::new(values, sources)?)
+}
+
+/// Lets the node take its time from `/clock`, or from the system.
+fn take_time(node: &mut r2r::Node, uses_sim_time: bool) {
+    let source = node.get_time_source();
+    if !uses_sim_time {
+        source.disable_sim_time();
+    } else if let Err(error) = source.enable_sim_time(node) {
+        log::error!("cannot subscribe to /clock, so use_sim_time has no effect: {error}");
+    }
 }
 
 /// The bridge first, so that nothing more is offered; then the driver, which tells the peers.

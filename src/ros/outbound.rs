@@ -1,304 +1,320 @@
 //! From topics to the link: one thread that watches the graph for the publishers of each topic we
-//! send, subscribes with what they offer, and hands over each message the moment it comes.
+//! send, and hands over each message the moment it comes.
 //!
 //! It never waits for anybody but ROS: the link's queues take everything and drop by themselves.
 //! What our own publishers publish (messages from peers) is left out always, so that no topic
 //! echoes, whatever the configuration; a message from a peer is not sent on to a third.
+//!
+//! Which topics are sent follows from the entries of the configuration, which may change, and from
+//! the graph, for entries that are patterns. What of a topic outlives such a change goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use super::mismatch::{OurSide, note_publishers};
-use super::qos::{self, EndpointQos};
-use super::rcl::{Endpoint, GuardCondition, RclError, Sample, Subscription, TypeSupport, WaitSet};
-use super::report::TopicReport;
+use super::rcl::{Arrivals, Endpoint, GuardCondition, RclError, TopicTypes, WaitSet};
+use super::route_numbers::RouteNumbers;
+use super::sent_topic::{Origin, SentTopic};
 use super::shared::Shared;
-use crate::config::{Topic, TypeName};
-use crate::link::{
-    Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteKind, RouteOffer,
-};
-use crate::net::clock;
+use super::sweep::Sweep;
+use crate::config::{MAX_ROUTES, Selection, Topic};
+use crate::link::RouteId;
 
 /// The graph is looked at so often even when nothing reports a change.
-const GRAPH_FALLBACK: Duration = Duration::from_secs(1);
-
-/// Shortest time between two looks at the graph: a system that starts changes it hundreds of times
-/// a second, and a new publisher has to be noticed within 50 ms.
-const GRAPH_PAUSE: Duration = Duration::from_millis(20);
+const GRAPH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Messages taken from one topic before the others get their turn.
 const MAX_TAKEN_IN_A_ROW: u32 = 64;
 
-/// A publisher counts as gone when neither the graph nor a message told of it for so long: a
-/// message may arrive before its publisher is in the graph.
-const PUBLISHER_GONE: Duration = Duration::from_secs(1);
+/// A topic by its absolute name and the id of the entry that it belongs to.
+type Key = (String, String);
 
 /// The thread's own things.
 pub(super) struct Outbound {
     shared: Shared,
-    topics: Vec<SentTopic>,
+    selection: Selection,
+    changes: Receiver<Selection>,
+    wake: Arc<GuardCondition>,
+    arrivals: Arc<Arrivals>,
+    topics: BTreeMap<RouteId, SentTopic>,
+    ids: BTreeMap<Key, RouteId>,
+    /// Topics that a pattern matches and that nobody else publishes, with the pattern's entry.
+    candidates: BTreeMap<String, Arc<Topic>>,
+    /// Those among them for which there is no number.
+    left_out: BTreeSet<String>,
+    numbers: RouteNumbers,
+    graph: TopicTypes,
+    sweep: Sweep,
+    /// Topics of which more messages wait.
+    unfinished: BTreeSet<RouteId>,
 }
 
 impl Outbound {
-    /// `topics` come with their number and absolute name.
-    pub(super) fn new(shared: Shared, topics: Vec<(RouteId, String, Topic)>) -> Self {
-        let topics =
-            topics.into_iter().map(|(id, name, topic)| SentTopic::new(id, name, topic)).collect();
-        Self { shared, topics }
+    /// What comes by `changes` replaces `selection`; `wake` is to be triggered then, and when the
+    /// bridge stops.
+    pub(super) fn new(
+        shared: Shared,
+        selection: Selection,
+        changes: Receiver<Selection>,
+        wake: Arc<GuardCondition>,
+    ) -> Self {
+        let mut outbound = Self {
+            shared,
+            selection: Selection::default(),
+            changes,
+            arrivals: Arrivals::new(wake.clone()),
+            wake,
+            topics: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            numbers: RouteNumbers::default(),
+            graph: TopicTypes::new(),
+            sweep: Sweep::new(GRAPH_INTERVAL, Instant::now()),
+            unfinished: BTreeSet::new(),
+        };
+        outbound.select(selection);
+        outbound
     }
 
-    /// Runs until the bridge stops, which must trigger `wake`.
+    /// Runs until the bridge stops.
     ///
     /// # Errors
     /// When waiting for ROS fails, which it does only when the middleware is broken.
-    pub(super) fn run(mut self, wake: &GuardCondition) -> Result<(), RclError> {
+    pub(super) fn run(mut self) -> Result<(), RclError> {
         let mut wait_set = WaitSet::new(&self.shared.node)?;
-        let mut look_at = Instant::now();
         while !self.shared.is_stopping() {
-            let now = Instant::now();
-            if now >= look_at {
-                self.look_at_graph(now);
-                look_at = now + GRAPH_FALLBACK;
+            if let Some(selection) = self.changes.try_iter().last() {
+                self.select(selection);
             }
-            let subscriptions: Vec<_> =
-                self.topics.iter().filter_map(SentTopic::subscription).collect();
-            let timeout = look_at.saturating_duration_since(Instant::now());
-            let ready = wait_set.wait(&subscriptions, wake, timeout)?;
-            let subscribed = self.topics.iter_mut().filter(|topic| topic.active.is_some());
-            for (position, topic) in subscribed.enumerate() {
-                if ready.subscriptions.binary_search(&position).is_ok() {
-                    topic.drain(MAX_TAKEN_IN_A_ROW, &self.shared);
-                }
+            if Instant::now() >= self.sweep.due() {
+                self.look_at_graph();
             }
-            if ready.graph {
+            let timeout = match self.unfinished.is_empty() {
+                true => self.sweep.due().saturating_duration_since(Instant::now()),
+                false => Duration::ZERO,
+            };
+            if wait_set.wait(&[], &self.wake, timeout)?.graph {
+                self.sweep.note_change();
                 self.shared.calls.graph_changed();
-                look_at = look_at.min(now + GRAPH_PAUSE);
             }
+            self.drain();
         }
         Ok(())
     }
 
-    fn look_at_graph(&mut self, now: Instant) {
-        for topic in &mut self.topics {
-            match self.shared.node.publishers(&topic.name) {
-                Ok(mut publishers) => {
-                    publishers.retain(|publisher| !self.shared.own.contains(publisher.id));
-                    topic.forget_the_gone(&publishers, now, &self.shared);
-                    let report = topic.follow(&publishers, &self.shared);
-                    topic.show(report, &self.shared);
-                }
-                Err(error) => log::warn!("cannot look up publishers topic={}: {error}", topic.name),
+    /// Takes what has come, a bounded number of messages of each topic.
+    fn drain(&mut self) {
+        let arrived = self.arrivals.take().into_iter().filter_map(|id| u16::try_from(id).ok());
+        self.unfinished.extend(arrived.map(RouteId));
+        let (topics, shared) = (&mut self.topics, &self.shared);
+        self.unfinished.retain(|id| {
+            topics.get_mut(id).is_some_and(|topic| topic.drain(MAX_TAKEN_IN_A_ROW, shared))
+        });
+    }
+
+    /// Does a slice of the work.
+    fn look_at_graph(&mut self) {
+        if self.sweep.begin_slice(Instant::now()) {
+            self.look_at_names();
+        }
+        while let Some(name) = self.sweep.next(Instant::now()) {
+            self.look_up(&name);
+        }
+        self.sweep.end_slice(Instant::now());
+    }
+
+    /// Finds topics that patterns match, and what is to be looked up: what is new in the graph first.
+    fn look_at_names(&mut self) {
+        let began = Instant::now();
+        let graph = self.shared.node.topics();
+        self.sweep.end_glance(began.elapsed(), Instant::now());
+        let graph = match graph {
+            Ok(graph) => graph,
+            Err(error) => {
+                log::warn!("cannot look at the graph: {error}");
+                return;
+            }
+        };
+        let former = std::mem::replace(&mut self.graph, graph);
+        let is_new = |(name, types): &(&String, &Vec<String>)| former.get(*name) != Some(*types);
+        let new: Vec<String> =
+            self.graph.iter().filter(is_new).map(|(name, _)| name.clone()).collect();
+        new.iter().for_each(|name| self.consider(name));
+        self.candidates.retain(|name, _| self.graph.contains_key(name));
+        self.left_out.retain(|name| self.candidates.contains_key(name));
+        let known = self.known_names();
+        let new: Vec<String> = new.into_iter().filter(|name| known.contains(name)).collect();
+        if self.sweep.is_over() {
+            self.sweep.begin(known);
+        }
+        self.sweep.hurry(new);
+    }
+
+    /// The topics that are sent or may be.
+    fn known_names(&self) -> BTreeSet<String> {
+        self.ids.keys().map(|(name, _)| name).chain(self.candidates.keys()).cloned().collect()
+    }
+
+    /// Makes a topic a candidate where a pattern matches it, unless it is sent already.
+    fn consider(&mut self, name: &str) {
+        let types = self.graph.get(name).map_or(&[][..], Vec::as_slice);
+        match self.selection.pattern_of(name, types) {
+            Some(entry) if !self.ids.contains_key(&(name.to_owned(), entry.id.clone())) => {
+                self.candidates.insert(name.to_owned(), entry.clone());
+            }
+            _ => {
+                self.candidates.remove(name);
             }
         }
     }
-}
 
-/// A topic of the configuration that leaves this rover.
-struct SentTopic {
-    id: RouteId,
-    /// Absolute name.
-    name: String,
-    config: Topic,
-    active: Option<Active>,
-    publishers: BTreeMap<PublisherId, Seen>,
-    shown: Option<TopicReport>,
-}
-
-/// What there is once the topic's type is known and installed.
-struct Active {
-    subscription: Subscription,
-    type_support: TypeSupport,
-    offer: RouteOffer,
-}
-
-/// What is known of a publisher.
-struct Seen {
-    /// When the graph or a message last told of it.
-    last: Instant,
-    /// Number of its newest message taken. A subscription that was made anew gets the samples of
-    /// a `transient_local` publisher again, which must not be sent again.
-    sequence: Option<u64>,
-}
-
-impl SentTopic {
-    fn new(id: RouteId, name: String, config: Topic) -> Self {
-        Self { id, name, config, active: None, publishers: BTreeMap::new(), shown: None }
-    }
-
-    fn subscription(&self) -> Option<&Subscription> {
-        self.active.as_ref().map(|active| &active.subscription)
-    }
-
-    /// Hands over what waits, at most so many; what is left keeps the wait set ready.
-    fn drain(&mut self, most: u32, shared: &Shared) {
-        for _ in 0..most {
-            let Some(active) = &mut self.active else { return };
-            match active.subscription.take() {
-                Ok(Some(sample)) => self.hand_over(sample, shared),
-                Ok(None) => return,
-                Err(error) => {
-                    log::warn!(
-                        "cannot take messages, subscribing anew topic={}: {error}",
-                        self.name
-                    );
-                    self.withdraw(shared);
-                }
+    fn look_up(&mut self, name: &str) {
+        let began = Instant::now();
+        let publishers = self.shared.node.publishers(name);
+        self.sweep.spend(began.elapsed());
+        let mut publishers = match publishers {
+            Ok(publishers) => publishers,
+            Err(error) => {
+                log::warn!("cannot look up publishers topic={name}: {error}");
+                return;
             }
-        }
-    }
-
-    fn hand_over(&mut self, sample: Sample, shared: &Shared) {
+        };
+        publishers.retain(|publisher| !self.shared.own.contains(publisher.id));
+        self.welcome(name, &publishers);
         let now = Instant::now();
-        let Sample { data, publisher, sequence } = sample;
-        if shared.own.contains(publisher) {
-            return;
-        }
-        let seen = self.publishers.entry(publisher).or_insert(Seen { last: now, sequence: None });
-        seen.last = now;
-        if sequence.is_some() && sequence <= seen.sequence {
-            return;
-        }
-        seen.sequence = sequence;
-        let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
-        shared.application.send(message, clock::now());
-    }
-
-    fn forget_the_gone(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
-        for Endpoint { id, .. } in found {
-            let seen = self.publishers.entry(*id).or_insert(Seen { last: now, sequence: None });
-            seen.last = now;
-        }
-        let id = self.id;
-        self.publishers.retain(|publisher, seen| {
-            let is_gone = now.duration_since(seen.last) > PUBLISHER_GONE;
-            if is_gone {
-                shared.application.command(Command::ForgetPublisher { id, publisher: *publisher });
+        for id in self.ids_of(name) {
+            let Some(topic) = self.topics.get_mut(&id) else { continue };
+            topic.look(&publishers, now, &self.shared, &self.arrivals);
+            // Should the middleware ever fail to tell of a message, it waits no longer than this.
+            self.unfinished.insert(id);
+            if topic.is_deserted(now, &self.shared) {
+                self.remove(id);
+                self.consider(name);
             }
-            !is_gone
-        });
+        }
     }
 
-    /// Subscribes and offers as the publishers found ask for, and tells what does not fit.
-    fn follow(&mut self, publishers: &[Endpoint], shared: &Shared) -> TopicReport {
-        let mut report = TopicReport { topic: self.name.clone(), ..TopicReport::default() };
-        let Some(type_name) = self.type_name(publishers) else {
-            let key = self.config.key();
-            report.remark(if self.config.is_of_action {
-                format!("{key} has no server here yet")
-            } else {
-                format!("nobody publishes it yet; set {key}.type to offer it before")
-            });
-            return report;
-        };
-        report.type_name = type_name.to_string();
-        match self.subscribe(&type_name, publishers, shared) {
-            Ok(ours) => {
-                let (type_name, type_hash) = (&report.type_name.clone(), ours.type_hash.as_str());
-                let qos = qos::subscription(ours.qos).into();
-                let ours = OurSide { type_name, type_hash, qos };
-                note_publishers(&mut report, &ours, publishers);
+    /// Sends a topic that a pattern matches once somebody publishes it.
+    fn welcome(&mut self, name: &str, publishers: &[Endpoint]) {
+        let Some(entry) = self.candidates.get(name) else { return };
+        let type_name = entry.type_name.as_ref().map(ToString::to_string);
+        let fits = |of: &Endpoint| type_name.as_ref().is_none_or(|wanted| *wanted == of.type_name);
+        if !publishers.iter().any(fits) {
+            self.left_out.remove(name);
+        } else if let Some(id) = self.numbers.give(name) {
+            let entry = entry.clone();
+            self.candidates.remove(name);
+            self.left_out.remove(name);
+            self.add(id, name.to_owned(), entry, Origin::Pattern);
+        } else if self.left_out.insert(name.to_owned()) {
+            log::warn!(
+                "topic={name} is not sent, though `{}` matches it: {MAX_ROUTES} topics are already; \
+                 let patterns match fewer, by their `exclude` or `type`",
+                entry.name
+            );
+        }
+        self.shared.report.lock().left_out = self.left_out.len();
+    }
+
+    fn ids_of(&self, name: &str) -> Vec<RouteId> {
+        let from = (name.to_owned(), String::new());
+        let of_name = self.ids.range(from..).take_while(|((of, _), _)| of == name);
+        of_name.map(|(_, id)| *id).collect()
+    }
+
+    fn add(&mut self, id: RouteId, name: String, entry: Arc<Topic>, origin: Origin) {
+        self.ids.insert((name.clone(), entry.id.clone()), id);
+        self.topics.insert(id, SentTopic::new(id, name, entry, origin));
+    }
+
+    fn remove(&mut self, id: RouteId) {
+        if let Some(mut topic) = self.topics.remove(&id) {
+            topic.withdraw(&self.shared);
+            self.ids.retain(|_, of| *of != id);
+            self.numbers.release(id);
+            let mut report = self.shared.report.lock();
+            report.outgoing.remove(&id);
+            report.destinations.remove(&id);
+        }
+    }
+
+    /// Goes by other entries from now on. A topic whose entry is still there goes on with it, one
+    /// that another entry stands for now goes on with that, and all others are withdrawn.
+    fn select(&mut self, selection: Selection) {
+        self.selection = selection;
+        let mut former = std::mem::take(&mut self.ids);
+        let mut wanted = self.wanted(&former);
+        let mut keep = |former: &mut BTreeMap<Key, RouteId>, key: Key, by: Key, topic: Wanted| {
+            let Some(id) = former.remove(&by) else { return Some((key, topic)) };
+            if let Some(sent) = self.topics.get_mut(&id) {
+                sent.configure(topic.0.clone(), topic.1);
             }
-            Err(error) => report.remark(error.to_string()),
-        }
-        report
-    }
-
-    /// The configured type, else the one in use while somebody publishes it or nobody anything,
-    /// else that of the first publisher.
-    fn type_name(&self, publishers: &[Endpoint]) -> Option<TypeName> {
-        let in_use = self.active.as_ref().map(|active| active.type_support.name());
-        let in_use = in_use.filter(|name| {
-            let name = name.to_string();
-            publishers.is_empty() || publishers.iter().any(|p| p.type_name == name)
-        });
-        let found = || publishers.iter().find_map(|p| TypeName::parse(&p.type_name).ok());
-        self.config.type_name.as_ref().or(in_use).cloned().or_else(found)
-    }
-
-    /// Makes subscription and offer anew where they differ from what they should be.
-    fn subscribe(
-        &mut self,
-        type_name: &TypeName,
-        publishers: &[Endpoint],
-        shared: &Shared,
-    ) -> Result<RouteOffer, RclError> {
-        let former = self.active.as_ref().filter(|active| active.type_support.name() == type_name);
-        let type_support = match former {
-            Some(active) => active.type_support.clone(),
-            None => {
-                // A DDS participant can have one type per topic only.
-                self.withdraw(shared);
-                TypeSupport::load(type_name)?
+            self.ids.insert(key, id);
+            None
+        };
+        wanted = wanted
+            .into_iter()
+            .filter_map(|(key, topic)| keep(&mut former, key.clone(), key, topic))
+            .collect();
+        wanted = wanted
+            .into_iter()
+            .filter_map(|(key, topic)| {
+                let from = (key.0.clone(), String::new());
+                let other = former.range(from..).next().map(|(other, _)| other.clone());
+                let other = other.filter(|other| other.0 == key.0);
+                keep(&mut former, key.clone(), other.unwrap_or_else(|| key.clone()), topic)
+            })
+            .collect();
+        former.into_values().for_each(|id| self.remove(id));
+        self.candidates.clear();
+        self.left_out.clear();
+        for ((name, _), (entry, origin)) in wanted {
+            if origin == Origin::WrittenOut
+                && let Some(id) = self.number_for(&name)
+            {
+                self.add(id, name, entry, origin);
             }
-        };
-        let offer = self.offer(&type_support, publishers);
-        if self.active.as_ref().is_some_and(|active| active.offer == offer) {
-            return Ok(offer);
         }
-        // What the former subscription still holds comes first.
-        self.drain(qos::SUBSCRIPTION_DEPTH, shared);
-        let qos = qos::subscription(offer.qos);
-        let subscription = Subscription::new(&shared.node, &type_support, &self.name, qos)?;
-        log::info!(
-            "topic offered: topic={} remote_topic={} type={type_name} qos={:?} depth={}",
-            self.name,
-            offer.topic,
-            EndpointQos::from(offer.qos).to_string(),
-            offer.qos.depth
-        );
-        let route = OutgoingRoute {
-            offer: offer.clone(),
-            peers: self.config.peers.clone(),
-            priority: self.config.priority,
-            lifespan: self.config.lifespan,
-            min_period: self.config.min_period,
-            interfaces: self.config.interfaces.clone(),
-            compression: self.config.compression,
-            queue: self.config.queue,
-            max_message_size: self.config.max_message_size,
-            history: qos::kept_for_late_joiners(offer.qos),
-        };
-        shared.application.command(Command::OfferRoute { id: self.id, route });
-        self.active = Some(Active { subscription, type_support, offer: offer.clone() });
-        Ok(offer)
+        let names: Vec<String> = self.graph.keys().cloned().collect();
+        names.iter().for_each(|name| self.consider(name));
+        self.sweep.hurry(self.known_names());
+        self.sweep.wake(Instant::now());
     }
 
-    fn offer(&self, type_support: &TypeSupport, publishers: &[Endpoint]) -> RouteOffer {
-        let type_name = type_support.name().to_string();
-        let matching = publishers.iter().filter(|publisher| publisher.type_name == type_name);
-        let qos = match &self.active {
-            // Publishers that have all gone are expected back as they were.
-            Some(active) if publishers.is_empty() => active.offer.qos,
-            _ => qos::offered(self.config.qos, matching.map(|publisher| publisher.qos)),
-        };
-        RouteOffer {
-            topic: self.config.remote_name.clone().unwrap_or_else(|| self.name.clone()),
-            type_name: type_support.name().clone(),
-            type_hash: type_support.hash().to_owned(),
-            delivery: self.config.delivery.unwrap_or_else(|| qos::delivery(qos.reliability)),
-            qos,
-            kind: RouteKind::Topic,
+    /// All that is to be sent now: what is written out, and of what patterns match, what is sent
+    /// already.
+    fn wanted(&self, former: &BTreeMap<Key, RouteId>) -> BTreeMap<Key, Wanted> {
+        let key = |name: &String, entry: &Arc<Topic>| (name.clone(), entry.id.clone());
+        let exact = self.selection.exact().iter();
+        let mut wanted: BTreeMap<Key, Wanted> = exact
+            .map(|(name, entry)| (key(name, entry), (entry.clone(), Origin::WrittenOut)))
+            .collect();
+        for ((name, _), id) in former {
+            let in_use = || self.topics.get(id).and_then(SentTopic::type_in_use);
+            let types = self.graph.get(name).cloned();
+            let types = types.unwrap_or_else(|| in_use().into_iter().collect());
+            if let Some(entry) = self.selection.pattern_of(name, &types) {
+                wanted.insert(key(name, entry), (entry.clone(), Origin::Pattern));
+            }
         }
+        wanted
     }
 
-    fn withdraw(&mut self, shared: &Shared) {
-        if self.active.take().is_some() {
-            shared.application.command(Command::WithdrawRoute { id: self.id });
+    /// A number for what is written out, at the cost of a topic that a pattern matches where there
+    /// is none left.
+    fn number_for(&mut self, name: &str) -> Option<RouteId> {
+        if let Some(id) = self.numbers.give(name) {
+            return Some(id);
         }
-    }
-
-    /// Puts the report where the status topics find it, and logs what is new in it.
-    fn show(&mut self, report: TopicReport, shared: &Shared) {
-        if self.shown.as_ref() == Some(&report) {
-            return;
-        }
-        let shown = self.shown.take().unwrap_or_default();
-        if report.type_mismatch || report.qos_mismatch {
-            log::warn!("topic={}: {}", self.name, report.remark);
-        } else if report.remark != shown.remark && !report.remark.is_empty() {
-            log::info!("topic={}: {}", self.name, report.remark);
-        }
-        shared.report.lock().outgoing.insert(self.id, report.clone());
-        self.shown = Some(report);
+        let mut topics = self.topics.iter().rev();
+        let (id, _) = topics.find(|(_, topic)| topic.origin() == Origin::Pattern)?;
+        let id = *id;
+        self.remove(id);
+        self.numbers.give(name)
     }
 }
+
+/// An entry, and how it came to stand for a topic.
+type Wanted = (Arc<Topic>, Origin);

@@ -10,7 +10,7 @@
 
 #![expect(unsafe_code, reason = "calls into rcl's C interface")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use libloading::Library;
 use r2r_rcl::*;
 
 use super::qos::EndpointQos;
-use crate::config::{Durability, History, QosProfile, Reliability, TypeName};
+use crate::config::{Durability, History, Parameters, QosProfile, Reliability, TypeName, Value};
 use crate::link::PublisherId;
 
 /// What rcl can refuse.
@@ -436,8 +436,13 @@ fn hash_text(hash: &rosidl_type_hash_t) -> String {
     if hash.version == 0 {
         return String::new();
     }
-    let hex: String = hash.value.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("RIHS{:02}_{hex}", hash.version)
+    let mut text = format!("RIHS{:02}_", hash.version);
+    for byte in hash.value {
+        for digit in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text
 }
 
 /// What is not told counts as the weaker policy, which matches everything.
@@ -602,6 +607,8 @@ pub struct Subscription {
     handle: Pinned<rcl_subscription_t>,
     node: Arc<Node>,
     buffer: Buffer,
+    /// What the middleware's callback refers to, while there is one.
+    notice: Option<Pinned<Notice>>,
 }
 
 impl Subscription {
@@ -629,7 +636,7 @@ impl Subscription {
             let code = rcl_subscription_init(handle.ptr(), node_ptr, type_support, topic, &options);
             drop(guard);
             check("rcl_subscription_init", code)?;
-            Ok(Self { handle, node: node.clone(), buffer: Buffer::new() })
+            Ok(Self { handle, node: node.clone(), buffer: Buffer::new(), notice: None })
         }
     }
 
@@ -665,6 +672,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.unsubscribe_notice();
         let _guard = self.node.lock_entities();
         let (subscription, node) = (self.handle.ptr(), self.node.handle.ptr());
         // SAFETY: initialized on this node and finished once; no wait set refers to it, since a
@@ -907,15 +915,7 @@ impl Node {
             let node = self.handle.ptr();
             let code = rcl_get_service_names_and_types(node, &mut allocator, &mut found);
             check("rcl_get_service_names_and_types", code)?;
-            let names = owned_texts(&found.names);
-            let types = |index| found.types.as_ref().map(|_| owned_texts(&*found.types.add(index)));
-            let services = names
-                .into_iter()
-                .enumerate()
-                .map(|(index, name)| (name, types(index).unwrap_or_default()))
-                .collect();
-            check("rcl_names_and_types_fini", rcl_names_and_types_fini(&mut found))?;
-            Ok(services)
+            taken_names_and_types(&mut found)
         }
     }
 
@@ -930,21 +930,6 @@ impl Node {
         let code = unsafe { rcl_count_services(self.handle.ptr(), service.as_ptr(), &mut count) };
         check("rcl_count_services", code)?;
         Ok(count)
-    }
-}
-
-/// Copies C strings.
-///
-/// # Safety
-/// The array is zero-initialized or was filled by rcl.
-unsafe fn owned_texts(array: &rcutils_string_array_t) -> Vec<String> {
-    if array.data.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: by this function's contract there are `size` strings.
-    unsafe {
-        let texts = std::slice::from_raw_parts(array.data, array.size);
-        texts.iter().map(|text| owned_text(*text)).collect()
     }
 }
 
@@ -1341,5 +1326,236 @@ impl Drop for CallWaitSet {
     fn drop(&mut self) {
         // SAFETY: initialized and finished once.
         let _ = check("rcl_wait_set_fini", unsafe { rcl_wait_set_fini(self.handle.ptr()) });
+    }
+}
+
+/// Tells which subscriptions have messages, the moment they come. A wait for these is as cheap with a
+/// thousand subscriptions as with one, while a [`WaitSet`] of them all looks at each one each time.
+pub struct Arrivals {
+    /// The numbers of those that have messages.
+    numbers: Mutex<BTreeSet<u64>>,
+    wake: Arc<GuardCondition>,
+}
+
+/// What the middleware's callback needs to know.
+struct Notice {
+    number: u64,
+    arrivals: Arc<Arrivals>,
+}
+
+impl Arrivals {
+    /// None so far. `wake` is triggered when there are some again.
+    pub fn new(wake: Arc<GuardCondition>) -> Arc<Self> {
+        Arc::new(Self { numbers: Mutex::default(), wake })
+    }
+
+    /// Takes the numbers of the subscriptions that have got messages since the last call.
+    pub fn take(&self) -> BTreeSet<u64> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn add(&self, number: u64) {
+        let mut numbers = self.lock();
+        let was_empty = numbers.is_empty();
+        numbers.insert(number);
+        drop(numbers);
+        if was_empty {
+            // Whoever waits looks again after a while, even where this fails.
+            let _ = self.wake.trigger();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.numbers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Subscription {
+    /// Has messages told to `arrivals`, under this number, those that wait already too.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn tell(&mut self, arrivals: &Arc<Arrivals>, number: u64) -> Result<(), RclError> {
+        self.unsubscribe_notice();
+        let notice = Pinned::new(Notice { number, arrivals: arrivals.clone() });
+        // SAFETY: the notice stays at its address until the callback is taken back, which the
+        // middleware does not do while it calls it.
+        let code = unsafe {
+            let (subscription, user_data) = (self.handle.ptr(), notice.ptr().cast_const().cast());
+            rcl_subscription_set_on_new_message_callback(subscription, Some(on_message), user_data)
+        };
+        check("rcl_subscription_set_on_new_message_callback", code)?;
+        self.notice = Some(notice);
+        Ok(())
+    }
+
+    fn unsubscribe_notice(&mut self) {
+        if self.notice.is_none() {
+            return;
+        }
+        // SAFETY: the subscription is initialized, and no callback needs no data.
+        let code = unsafe {
+            let subscription = self.handle.ptr();
+            rcl_subscription_set_on_new_message_callback(subscription, None, ptr::null())
+        };
+        match check("rcl_subscription_set_on_new_message_callback", code) {
+            Ok(()) => self.notice = None,
+            // It may be called on, so what it refers to stays.
+            Err(_) => std::mem::forget(self.notice.take()),
+        }
+    }
+}
+
+/// Called by a thread of the middleware. It does little, and waits for nobody.
+unsafe extern "C" fn on_message(user_data: *const c_void, _count: usize) {
+    // SAFETY: this is the notice that was given with the callback; it is alive while that is set.
+    let notice = unsafe { &*user_data.cast::<Notice>() };
+    notice.arrivals.add(notice.number);
+}
+
+/// The topics of a ROS graph by absolute name, each with its message types.
+pub type TopicTypes = BTreeMap<String, Vec<String>>;
+
+impl Node {
+    /// All topics of the graph: those that somebody publishes, and those that somebody subscribes.
+    ///
+    /// # Errors
+    /// rcl's text.
+    pub fn topics(&self) -> Result<TopicTypes, RclError> {
+        // SAFETY: the arrays are zero-initialized, filled by rcl, read within their sizes and freed.
+        unsafe {
+            let mut allocator = rcutils_get_default_allocator();
+            let mut found = rmw_get_zero_initialized_names_and_types();
+            let node = self.handle.ptr();
+            let code = rcl_get_topic_names_and_types(node, &mut allocator, false, &mut found);
+            check("rcl_get_topic_names_and_types", code)?;
+            taken_names_and_types(&mut found)
+        }
+    }
+
+    /// Full name of the node that users see, `/namespace/name`.
+    pub fn visible_name(&self) -> String {
+        let (name, namespace) = &self.resolve_as;
+        full_name(&namespace.to_string_lossy(), &name.to_string_lossy())
+    }
+}
+
+/// Copies an array of C; a null pointer is an empty one.
+///
+/// # Safety
+/// `first` is null, or points to `count` values.
+unsafe fn copied<T: Copy>(first: *const T, count: usize) -> Vec<T> {
+    if first.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: by this function's contract.
+    unsafe { std::slice::from_raw_parts(first, count) }.to_vec()
+}
+
+/// Copies and frees names of the graph, each with its types.
+///
+/// # Safety
+/// The arrays were filled by rcl.
+unsafe fn taken_names_and_types(
+    found: &mut rcl_names_and_types_t,
+) -> Result<BTreeMap<String, Vec<String>>, RclError> {
+    // SAFETY: by this function's contract; rcl's arrays hold as many types as names.
+    unsafe {
+        let names = texts(&found.names);
+        let types = copied(found.types, names.len());
+        let taken = names.into_iter().zip(types.iter().map(|types| texts(types))).collect();
+        check("rcl_names_and_types_fini", rcl_names_and_types_fini(found))?;
+        Ok(taken)
+    }
+}
+
+/// # Safety
+/// The array was filled by rcl.
+unsafe fn texts(array: &rcutils_string_array_t) -> Vec<String> {
+    // SAFETY: rcl's arrays hold as many texts as they say, each null or with a zero byte at its end.
+    unsafe {
+        let texts = copied(array.data, array.size);
+        texts.into_iter().map(|text| owned_text(text)).collect()
+    }
+}
+
+/// The parameters that a command line, the program's name first, gives to the node of this full name:
+/// those of the files it names, which are read now, and those it sets itself.
+///
+/// # Errors
+/// rcl's text, for an unreadable file among others.
+pub fn parameters(arguments: &[String], node: &str) -> Result<Parameters, RclError> {
+    let arguments =
+        arguments.iter().map(|text| c_text(text)).collect::<Result<Vec<_>, RclError>>()?;
+    let pointers: Vec<_> = arguments.iter().map(|text| text.as_ptr()).collect();
+    // SAFETY: the pointers are valid C strings during the call, and the output is zero-initialized as
+    // rcl asks for; both structs are freed after they have been read, unless there is none.
+    unsafe {
+        let (count, allocator) = (pointers.len() as c_int, rcutils_get_default_allocator());
+        let mut parsed = rcl_get_zero_initialized_arguments();
+        let code = rcl_parse_arguments(count, pointers.as_ptr(), allocator, &mut parsed);
+        check("rcl_parse_arguments", code)?;
+        let mut given = ptr::null_mut();
+        let code = rcl_arguments_get_param_overrides(&parsed, &mut given);
+        let result = check("rcl_arguments_get_param_overrides", code);
+        check("rcl_arguments_fini", rcl_arguments_fini(&mut parsed))?;
+        result?;
+        if given.is_null() {
+            return Ok(Parameters::new());
+        }
+        let parameters = parameters_of(&*given, node);
+        rcl_yaml_node_struct_fini(given);
+        Ok(parameters)
+    }
+}
+
+/// # Safety
+/// `given` was filled by rcl.
+unsafe fn parameters_of(given: &rcl_params_t, node: &str) -> Parameters {
+    let name = node.rsplit('/').next().unwrap_or(node);
+    let is_meant = |block: &str| block == "/**" || block == "**" || block == node || block == name;
+    let mut parameters = Parameters::new();
+    // SAFETY: rcl's arrays are as long as their counts say.
+    unsafe {
+        let names = copied(given.node_names, given.num_nodes);
+        let blocks = copied(given.params, given.num_nodes);
+        for (_, block) in names.iter().zip(blocks).filter(|(name, _)| is_meant(&owned_text(**name)))
+        {
+            let keys = copied(block.parameter_names, block.num_params);
+            let values = copied(block.parameter_values, block.num_params);
+            for (key, value) in keys.into_iter().zip(values) {
+                parameters.insert(owned_text(key), value_of(&value));
+            }
+        }
+    }
+    parameters
+}
+
+/// # Safety
+/// `value` was filled by rcl: at most one of its pointers is not null, and points to what it says.
+unsafe fn value_of(value: &rcl_variant_t) -> Value {
+    // SAFETY: by this function's contract; the arrays are as long as they say.
+    unsafe {
+        if let Some(value) = value.bool_value.as_ref() {
+            Value::Bool(*value)
+        } else if let Some(value) = value.integer_value.as_ref() {
+            Value::Integer(*value)
+        } else if let Some(value) = value.double_value.as_ref() {
+            Value::Double(*value)
+        } else if !value.string_value.is_null() {
+            Value::String(owned_text(value.string_value))
+        } else if let Some(list) = value.byte_array_value.as_ref() {
+            Value::Bytes(copied(list.values, list.size))
+        } else if let Some(list) = value.bool_array_value.as_ref() {
+            Value::BoolList(copied(list.values, list.size))
+        } else if let Some(list) = value.integer_array_value.as_ref() {
+            Value::IntegerList(copied(list.values, list.size))
+        } else if let Some(list) = value.double_array_value.as_ref() {
+            Value::DoubleList(copied(list.values, list.size))
+        } else if let Some(list) = value.string_array_value.as_ref() {
+            Value::StringList(texts(list))
+        } else {
+            Value::Unset
+        }
     }
 }

@@ -93,6 +93,13 @@ impl ReceivedTopics {
         }
     }
 
+    /// The publisher goes too, if no route uses it: nothing is admitted under the name any more.
+    pub(super) fn remove_unused(&mut self, name: &str, shared: &Shared) {
+        if self.0.get(name).is_some_and(|topic| topic.users.is_empty()) {
+            self.remove(name, shared);
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&ReceivedTopic> {
         self.0.get(name)
     }
@@ -118,14 +125,19 @@ impl ReceivedTopics {
         }
     }
 
-    /// Reports local subscriptions that do not fit what is offered, and peers that asked for
-    /// another QoS than the one that a shared publisher has.
-    pub(super) fn check(&self, shared: &Shared) {
-        for (name, topic) in self.0.iter().filter(|(_, topic)| !topic.users.is_empty()) {
-            match topic.mismatches(name, shared) {
-                Ok(common) => topic.show(common, shared),
-                Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
-            }
+    /// The names that routes use.
+    pub(super) fn names(&self) -> Vec<String> {
+        let used = self.0.iter().filter(|(_, topic)| !topic.users.is_empty());
+        used.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Reports local subscriptions of a name that do not fit what is offered, and peers that asked
+    /// for another QoS than the one that a shared publisher has.
+    pub(super) fn check(&self, name: &str, shared: &Shared) {
+        let Some(topic) = self.get(name).filter(|topic| !topic.users.is_empty()) else { return };
+        match topic.mismatches(name, shared) {
+            Ok(common) => topic.show(common, shared),
+            Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::config::PeerFilter;
 use crate::link::RouteId;
 
 /// All topics, those that leave this rover and those that arrive.
@@ -11,8 +12,21 @@ use crate::link::RouteId;
 pub struct BridgeReport {
     /// Our topics that are sent, by their number.
     pub outgoing: BTreeMap<RouteId, TopicReport>,
+    /// Where these are meant to go.
+    pub destinations: BTreeMap<RouteId, Destination>,
+    /// Topics that a pattern matches and for which there is no room.
+    pub left_out: usize,
     /// Topics that peers offer, refused ones too, by peer and its number of the topic.
     pub incoming: BTreeMap<(String, RouteId), TopicReport>,
+}
+
+/// Where a topic of ours is meant to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The peers that it is shared with.
+    pub peers: PeerFilter,
+    /// Its absolute name there.
+    pub remote_topic: String,
 }
 
 /// One topic as ROS has it here.

@@ -55,8 +55,9 @@
 //! binary message is one fragment. A text message is JSON and names the routes: each side offers
 //! its topics (`{"type":"route","id":1,"revision":1,"topic":…,"ros_type":…,"type_hash":…,
 //! "delivery":"reliable","qos":{…}}`), and the other one answers with the same `id` and `revision`
-//! (`route_accepted`, or `route_refused` with `reason` and `text`); `route_withdrawn` takes one
-//! back. Fragments of a route may be sent once it is accepted. Such a peer writes 0 as its epoch and
+//! (`route_accepted`, or `route_refused` with `reason` and `text`), which may be changed later by the
+//! other answer; `route_withdrawn` takes a topic back. Fragments of a route may be sent while it is
+//! accepted. Such a peer writes 0 as its epoch and
 //! counts the messages of each route from 1 within a session. It is sent nothing compressed, but may
 //! send so. It is offered no services, and those that it offers are refused.
 

@@ -13,6 +13,7 @@ import time
 import traceback
 
 from messages import digest, message_class, plain, random_message
+from parameter_commands import ParameterCommands
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -43,11 +44,11 @@ class Received:
         self.messages = [*self.messages, message][-keeps:]
 
 
-class Worker:
+class Worker(ParameterCommands):
     """Each method is a command."""
 
     def __init__(self, node) -> None:
-        self._node = node
+        super().__init__(node)
         self._publishers: dict[str, list] = {}
         self._types: dict[str, str] = {}
         self._received: dict[str, Received] = {}
@@ -143,6 +144,16 @@ class Worker:
     def topics(self):
         return dict(self._node.get_topic_names_and_types())
 
+    def interface_of(self, node):
+        """Topics and services of a node by name, with their types."""
+        namespace, name = node.rsplit("/", 1)
+        node_of = (name, namespace or "/")
+        return {
+            "publishes": first_types(self._node.get_publisher_names_and_types_by_node(*node_of)),
+            "subscribes": first_types(self._node.get_subscriber_names_and_types_by_node(*node_of)),
+            "serves": first_types(self._node.get_service_names_and_types_by_node(*node_of)),
+        }
+
     def parameters(self, node, names):
         """The values of parameters of another node."""
         response = self._request(GetParameters, f"{node}/get_parameters", names=names)
@@ -163,6 +174,10 @@ class Worker:
             raise TimeoutError(f"{name} does not answer")
         self._node.destroy_client(client)
         return future.result()
+
+
+def first_types(names_and_types) -> dict[str, str]:
+    return {name: types[0] for name, types in names_and_types}
 
 
 def fill(message, fields) -> None:

@@ -188,6 +188,11 @@ impl Run {
             Command::AnswerRoute { peer, id, answer: Err(refusal) } => {
                 seen.refusals.push((peer, id, refusal));
             }
+            Command::ChangeAnswer { peer, id, answer } => {
+                seen.accepted.retain(|(of, route)| (of, *route) != (&peer, id));
+                seen.refusals.retain(|(of, route, _)| (of, *route) != (&peer, id));
+                self.obey(Command::AnswerRoute { peer, id, answer }, seen);
+            }
             Command::SelectPath { .. } | Command::RestartIce { .. } => {
                 unreachable!("the bridge leaves paths to the services")
             }

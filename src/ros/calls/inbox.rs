@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::config::Admission;
 use crate::link::Event;
 use crate::ros::rcl::{GuardCondition, Node, RclError};
 
@@ -21,6 +22,8 @@ pub(super) struct News {
     pub(super) events: VecDeque<Event>,
     /// Has the ROS graph changed?
     pub(super) graph: bool,
+    /// What is admitted from now on, where that has changed.
+    pub(super) admission: Option<Admission>,
 }
 
 impl CallsInbox {
@@ -37,6 +40,11 @@ impl CallsInbox {
     /// The ROS graph has changed. A change wakes one wait only, so whoever sees it tells the others.
     pub(in crate::ros) fn graph_changed(&self) {
         self.tell(|news| news.graph = true);
+    }
+
+    /// Peers' services are admitted by this from now on.
+    pub(in crate::ros) fn admission(&self, admission: Admission) {
+        self.tell(|news| news.admission = Some(admission));
     }
 
     /// Ends the wait that is going on.

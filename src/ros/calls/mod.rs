@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 pub(super) use inbox::CallsInbox;
-pub(super) use routes::{is_of_service, service_index, service_route};
+pub(super) use routes::{is_of_service, service_route};
 
 use self::routes::limits;
 use self::served::Served;
@@ -96,6 +96,9 @@ impl Calls {
         while !self.shared.is_stopping() {
             let news = inbox.take();
             news.events.into_iter().for_each(|event| self.handle(event));
+            if let Some(admission) = news.admission {
+                self.stand_ins.admit_by(admission, &self.shared);
+            }
             if news.graph {
                 look_at = look_at.min(looked_at + GRAPH_PAUSE);
             }

@@ -71,11 +71,6 @@ pub(in crate::ros) fn service_route(index: usize) -> Option<RouteId> {
     Some(RouteId(FIRST_SERVICE + index))
 }
 
-/// The place of a service of ours in the configuration, by its number.
-pub(in crate::ros) fn service_index(id: RouteId) -> Option<usize> {
-    (FIRST_SERVICE..FIRST_CALL).contains(&id.0).then(|| usize::from(id.0 - FIRST_SERVICE))
-}
-
 /// Is it a route of a service, either way?
 pub(in crate::ros) fn is_of_service(id: RouteId) -> bool {
     id.0 >= FIRST_SERVICE
@@ -137,8 +132,8 @@ mod tests {
 
     #[test]
     fn our_services_have_numbers_of_their_own() {
-        assert_eq!(service_route(3).and_then(service_index), Some(3));
-        assert_eq!((service_route(0x4000), service_index(RouteId(3))), (None, None));
+        assert_eq!(service_route(3), Some(RouteId(FIRST_SERVICE + 3)));
+        assert_eq!(service_route(0x4000), None);
         assert!(!is_of_service(RouteId(2047)) && is_of_service(RouteId(FIRST_CALL)));
     }
 

@@ -14,7 +14,7 @@ use crate::link::{
 use crate::net::clock;
 use crate::ros::pace::Pace;
 use crate::ros::rcl::{RclError, ServiceClient, ServiceTypeSupport};
-use crate::ros::report::TopicReport;
+use crate::ros::report::{Destination, TopicReport};
 use crate::ros::shared::Shared;
 use crate::wire::CallMessage;
 
@@ -254,7 +254,12 @@ impl Served {
             let level = if report.type_mismatch { log::Level::Warn } else { log::Level::Info };
             log::log!(level, "service={}: {}", self.name, self.state.remark);
         }
-        shared.report.lock().outgoing.insert(self.id, report.clone());
+        let peers = self.config.peers.clone();
+        let destination = Destination { peers, remote_topic: self.config.remote_name.clone() };
+        let mut all = shared.report.lock();
+        all.destinations.insert(self.id, destination);
+        all.outgoing.insert(self.id, report.clone());
+        drop(all);
         self.shown = Some(report);
     }
 }

@@ -19,6 +19,8 @@ use crate::ros::shared::Shared;
 /// All of them, by the peer's route of responses.
 pub(super) struct StandIns {
     admission: Admission,
+    /// What peers offer, refused offers too: what is admitted may change.
+    offers: BTreeMap<RouteKey, (RouteOffer, CallTerms)>,
     open: BTreeMap<RouteKey, StandIn>,
     called: Called,
     /// Number of the next call. It begins anywhere, so that no answer to a call of a former run of
@@ -28,7 +30,13 @@ pub(super) struct StandIns {
 
 impl StandIns {
     pub(super) fn new(admission: Admission, first_call: u64) -> Self {
-        Self { admission, open: BTreeMap::new(), called: Called::default(), next_call: first_call }
+        Self {
+            admission,
+            offers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            called: Called::default(),
+            next_call: first_call,
+        }
     }
 
     /// The names under which peers' services are found here.
@@ -59,6 +67,43 @@ impl StandIns {
         shared: &Shared,
     ) {
         self.close(&key, "the peer offers it anew", shared);
+        self.open(key, offer, terms, shared, |peer, id, answer| Command::AnswerRoute {
+            peer,
+            id,
+            answer,
+        });
+    }
+
+    /// Admits by this from now on, and answers anew where that makes a difference.
+    pub(super) fn admit_by(&mut self, admission: Admission, shared: &Shared) {
+        let former = std::mem::replace(&mut self.admission, admission);
+        let is_changed = |((peer, _), (offer, _)): &(&RouteKey, &(RouteOffer, CallTerms))| {
+            let admits = |by: &Admission| by.admits_service(peer, &offer.topic);
+            admits(&former) != admits(&self.admission)
+        };
+        let changed: Vec<_> = self.offers.iter().filter(is_changed).collect();
+        let changed: Vec<_> =
+            changed.into_iter().map(|(key, offered)| (key.clone(), offered.clone())).collect();
+        for (key, (offer, terms)) in changed {
+            self.close(&key, "what is accepted has changed", shared);
+            self.open(key, &offer, terms, shared, |peer, id, answer| Command::ChangeAnswer {
+                peer,
+                id,
+                answer,
+            });
+        }
+    }
+
+    /// Makes what stands for a service, if it may be called from here, and tells the peer.
+    fn open(
+        &mut self,
+        key: RouteKey,
+        offer: &RouteOffer,
+        terms: CallTerms,
+        shared: &Shared,
+        told: impl FnOnce(String, RouteId, Result<IncomingLimits, Refusal>) -> Command,
+    ) {
+        self.offers.insert(key.clone(), (offer.clone(), terms));
         let answer = self.make(&key, offer, terms, shared);
         let (peer, name) = (&key.0, &offer.topic);
         let type_name = offer.type_name.to_string();
@@ -81,7 +126,7 @@ impl StandIns {
         }
         let is_open = answer.is_ok();
         let (peer, id) = key.clone();
-        shared.application.command(Command::AnswerRoute { peer, id, answer });
+        shared.application.command(told(peer, id, answer));
         if is_open {
             self.offer_calls(&key, offer, terms, shared);
             self.show(&key, shared);
@@ -152,6 +197,7 @@ impl StandIns {
 
     /// The peer's service is there no more: whoever waits for an answer will not get it.
     pub(super) fn close(&mut self, key: &RouteKey, reason: &str, shared: &Shared) {
+        self.offers.remove(key);
         if let Some(stand_in) = self.open.get_mut(key) {
             let failures = stand_in.give_up();
             self.fail(key, failures, reason, shared);
@@ -167,7 +213,7 @@ impl StandIns {
 
     /// The peer's session is over.
     pub(super) fn close_all(&mut self, peer: &str, shared: &Shared) {
-        let keys: Vec<_> = self.open.keys().filter(|(of, _)| of == peer).cloned().collect();
+        let keys: Vec<_> = self.offers.keys().filter(|(of, _)| of == peer).cloned().collect();
         for key in keys {
             self.close(&key, "the session has ended", shared);
         }

@@ -100,6 +100,6 @@ fn settings(overrides: Overrides) -> Result<(Config, Secrets), NodeError> {
     }
     rcl::discover_nobody();
     let (_context, node) = node::create()?;
-    let (config, _) = node::configure(&node, overrides)?;
-    Ok((config, Secrets::from_environment()?))
+    let settings = node::configure(&node::start_of(&node, overrides)?)?;
+    Ok((settings.config().clone(), Secrets::from_environment()?))
 }

@@ -3,6 +3,7 @@
 use r2r::diagnostic_msgs::msg::{DiagnosticStatus, KeyValue};
 use r2r::rover_link::msg::{HandoverEvent, TopicStatistics};
 
+use crate::config::MAX_ROUTES;
 use crate::link::{PeerSnapshot, PeerState, SignalingState};
 use crate::ros::text::ros_text;
 
@@ -81,7 +82,11 @@ pub(super) fn peer(
 }
 
 /// All topics: those that do not cross as they should are named, with the reason.
-pub(super) fn topics(rover_id: &str, statistics: &[TopicStatistics]) -> DiagnosticStatus {
+pub(super) fn topics(
+    rover_id: &str,
+    statistics: &[TopicStatistics],
+    left_out: usize,
+) -> DiagnosticStatus {
     let needs_attention = |topic: &&TopicStatistics| {
         topic.type_mismatch || topic.qos_mismatch || !topic.remark.is_empty()
     };
@@ -97,15 +102,22 @@ pub(super) fn topics(rover_id: &str, statistics: &[TopicStatistics]) -> Diagnost
         ("dropped_interface".to_owned(), sum(|topic| topic.dropped_interface).to_string()),
         ("dropped_old".to_owned(), sum(|topic| topic.dropped_old).to_string()),
         ("dropped_closed".to_owned(), sum(|topic| topic.dropped_closed).to_string()),
+        ("left_out".to_owned(), left_out.to_string()),
     ];
     values.extend(troubled.iter().take(MAX_NAMED).map(|topic| {
         let way =
             if topic.direction == TopicStatistics::DIRECTION_SEND as u8 { "to" } else { "from" };
         (format!("{} {way} {}", topic.topic, topic.peer_id), trouble(topic))
     }));
-    let (level, message) = match troubled.len() {
-        0 => (OK, "all as configured".to_owned()),
-        n => (WARN, format!("{n} of {} need attention", statistics.len())),
+    let (level, message) = match (troubled.len(), left_out) {
+        (0, 0) => (OK, "all as configured".to_owned()),
+        (n, 0) => (WARN, format!("{n} of {} need attention", statistics.len())),
+        (_, n) => (
+            WARN,
+            format!(
+                "{n} topics that patterns match are left out, for {MAX_ROUTES} are sent already"
+            ),
+        ),
     };
     status(rover_id, "topics", level, &message, &values)
 }
@@ -200,12 +212,15 @@ mod tests {
             remark: "not accepted".to_owned(),
             ..Default::default()
         };
-        assert_eq!(topics("rover_a", std::slice::from_ref(&fine)).level, OK);
-        let status = topics("rover_a", &[fine, refused]);
+        assert_eq!(topics("rover_a", std::slice::from_ref(&fine), 0).level, OK);
+        let status = topics("rover_a", &[fine, refused], 0);
         assert_eq!((status.level, status.message.as_str()), (WARN, "1 of 2 need attention"));
         let named = status.values.last().expect("the troubled topic");
         assert_eq!(named.key, "/map to rover_b");
         assert_eq!(named.value, "QoS mismatch: not accepted");
         assert_eq!(status.values[1].value, "3");
+        let status = topics("rover_a", &[], 3);
+        assert_eq!(status.level, WARN);
+        assert!(status.message.starts_with("3 topics that patterns match are left out"));
     }
 }

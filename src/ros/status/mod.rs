@@ -97,7 +97,7 @@ impl StatusPublisher {
         }
         let config = Arc::clone(&self.config);
         let peers = known_peers(&config, snapshot);
-        let routes = routes(&config, &peers, report);
+        let routes = routes(&peers, report);
         let header = self.header();
         if is_status_due {
             let period = Duration::from_secs_f64(1.0 / self.config.link_quality_publish_rate);
@@ -108,7 +108,7 @@ impl StatusPublisher {
         }
         if are_diagnostics_due {
             self.diagnostics_due = next_deadline(self.diagnostics_due, DIAGNOSTICS_PERIOD, now);
-            self.publish_diagnostics(header, snapshot, &peers, &routes);
+            self.publish_diagnostics(header, snapshot, &peers, &routes, report.left_out);
         }
     }
 
@@ -191,6 +191,7 @@ impl StatusPublisher {
         snapshot: &Snapshot,
         peers: &[PeerSnapshot],
         routes: &[Route<'_>],
+        left_out: usize,
     ) {
         let Config { rover_id, signaling_url, .. } = &*self.config;
         let is_up =
@@ -208,7 +209,7 @@ impl StatusPublisher {
                 .iter()
                 .map(|peer| diagnostics::peer(rover_id, peer, self.last_handovers.get(&peer.peer))),
         );
-        status.push(diagnostics::topics(rover_id, &statistics));
+        status.push(diagnostics::topics(rover_id, &statistics, left_out));
         send(&self.diagnostics, &DiagnosticArray { header, status });
     }
 

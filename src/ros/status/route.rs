@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Config, PeerFilter};
 use crate::link::{PeerSnapshot, RouteDirection, RouteId, RouteSnapshot};
-use crate::ros::calls::service_index;
 use crate::ros::report::{BridgeReport, TopicReport};
 
 /// One topic to or from one peer.
@@ -24,11 +22,7 @@ pub(super) struct Route<'a> {
 }
 
 /// All topics to and from these peers, whether or not they cross.
-pub(super) fn routes<'a>(
-    config: &'a Config,
-    peers: &'a [PeerSnapshot],
-    report: &'a BridgeReport,
-) -> Vec<Route<'a>> {
+pub(super) fn routes<'a>(peers: &'a [PeerSnapshot], report: &'a BridgeReport) -> Vec<Route<'a>> {
     let of_peer = |peer: &'a PeerSnapshot| {
         let linked = peer.routes.iter().map(move |route| Route {
             peer: &peer.peer,
@@ -41,14 +35,13 @@ pub(super) fn routes<'a>(
                 RouteDirection::Receive => report.incoming.get(&(peer.peer.clone(), route.id)),
             },
         });
-        linked.chain(idle_routes(config, peer, report))
+        linked.chain(idle_routes(peer, report))
     };
     peers.iter().flat_map(of_peer).collect()
 }
 
 /// Our topics that are meant for the peer and that the link has no route for.
 fn idle_routes<'a>(
-    config: &'a Config,
     peer: &'a PeerSnapshot,
     report: &'a BridgeReport,
 ) -> impl Iterator<Item = Route<'a>> {
@@ -59,27 +52,17 @@ fn idle_routes<'a>(
         .map(|route| route.id)
         .collect();
     report.outgoing.iter().filter_map(move |(&id, known)| {
-        let (peers, remote_name) = meant(config, id)?;
-        let is_meant = peers.admits(&peer.peer) && !sent.contains(&id);
-        is_meant.then(|| Route {
+        let destination = report.destinations.get(&id)?;
+        let is_meant = destination.peers.admits(&peer.peer);
+        (is_meant && !sent.contains(&id)).then(|| Route {
             peer: &peer.peer,
             id,
             direction: RouteDirection::Send,
-            remote_topic: remote_name.unwrap_or(&known.topic),
+            remote_topic: &destination.remote_topic,
             link: None,
             report: Some(known),
         })
     })
-}
-
-/// For whom the configuration means a route of ours, and under which name.
-fn meant(config: &Config, id: RouteId) -> Option<(&PeerFilter, Option<&str>)> {
-    if let Some(index) = service_index(id) {
-        let service = config.services.get(index)?;
-        return Some((&service.peers, Some(&service.remote_name)));
-    }
-    let topic = config.topics.get(usize::from(id.0)).filter(|topic| topic.direction.sends())?;
-    Some((&topic.peers, topic.remote_name.as_deref()))
 }
 
 #[cfg(test)]
@@ -87,13 +70,25 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::messages::unknown_peer;
-    use super::super::tests::{config, route};
+    use super::super::tests::route;
     use super::*;
+    use crate::config::PeerFilter;
+    use crate::ros::report::Destination;
 
     #[test]
     fn our_topics_are_shown_for_each_peer_they_are_meant_for_connected_or_not() {
         let topic = |topic: &str| TopicReport { topic: topic.to_owned(), ..TopicReport::default() };
+        let meant = |peers: PeerFilter, remote_topic: &str| {
+            let remote_topic = remote_topic.to_owned();
+            Destination { peers, remote_topic }
+        };
+        let only_b = PeerFilter::Only(vec!["rover_b".to_owned()]);
         let report = BridgeReport {
+            destinations: BTreeMap::from([
+                (RouteId(0), meant(only_b, "/rover_a/odom")),
+                (RouteId(1), meant(PeerFilter::All, "/chat")),
+            ]),
+            left_out: 0,
             outgoing: BTreeMap::from([
                 (RouteId(0), topic("/a/odom")),
                 (RouteId(1), topic("/chat")),
@@ -105,8 +100,8 @@ mod tests {
             route(RouteId(0), RouteDirection::Send, "/rover_a/odom"),
             route(RouteId(7), RouteDirection::Receive, "/chat"),
         ];
-        let (config, peers) = (config(), [rover_b, unknown_peer("rover_c")]);
-        let shown: Vec<_> = routes(&config, &peers, &report)
+        let peers = [rover_b, unknown_peer("rover_c")];
+        let shown: Vec<_> = routes(&peers, &report)
             .into_iter()
             .map(|route| {
                 let here = route.report.map(|report| report.topic.as_str());
