@@ -285,7 +285,7 @@ pub(crate) mod tests {
         let with = |min_period| OutgoingRoute { min_period, ..route(0) };
         outbox.offer(RouteId(1), with(Duration::from_secs(60)));
         let now = Instant::now();
-        let mut adds = |outbox: &mut Outbox| outbox.add(message(1, "x"), now).is_some();
+        let adds = |outbox: &mut Outbox| outbox.add(message(1, "x"), now).is_some();
         assert_eq!((adds(&mut outbox), adds(&mut outbox)), (true, false));
         outbox.offer(RouteId(1), with(Duration::from_millis(1)));
         assert!(adds(&mut outbox));
