@@ -12,15 +12,16 @@ use r2r::rcl_interfaces::msg::{Log, Parameter, ParameterValue};
 use r2r::rcl_interfaces::srv::{GetParameters, SetParameters};
 use r2r::rover_link::msg::{HandoverEvent, LinkQuality, PathQuality, TopicStatistics};
 use r2r::{Node, QosProfile};
-use rover_link::config::{Config, InterfaceKind, Parameters, Sources, Value, known_parameters};
+use rover_link::config::{Config, InterfaceKind, Overrides, Parameters, Settings, Sources, Value};
 use rover_link::link::{
     CandidateKind, Counts, Handover, HandoverPath, HandoverPhase, HandoverReason, PathSnapshot,
     PathState, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState,
     Snapshot,
 };
+use rover_link::ros::logging;
+use rover_link::ros::params::{self, Start};
 use rover_link::ros::report::{BridgeReport, TopicReport};
 use rover_link::ros::status::StatusPublisher;
-use rover_link::ros::{logging, params};
 
 /// Longest wait for anything to arrive; discovery takes most of it on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -174,7 +175,7 @@ fn report(namespace: &str) -> BridgeReport {
         qos_mismatch: true,
         ..TopicReport::default()
     };
-    BridgeReport { outgoing: BTreeMap::from([(RouteId(0), odom)]), incoming: BTreeMap::new() }
+    BridgeReport { outgoing: BTreeMap::from([(RouteId(0), odom)]), ..BridgeReport::default() }
 }
 
 #[test]
@@ -308,10 +309,13 @@ fn the_log_reaches_rosout_under_the_name_of_the_node() {
 }
 
 #[test]
-fn parameters_show_what_is_in_force_and_cannot_be_set() {
+fn parameters_show_what_is_in_force_and_those_of_the_start_cannot_be_set() {
     let mut graph = Graph::new("params");
-    let in_force = known_parameters(&parameters(), &Sources::default()).expect("nothing wrong");
-    let served = params::serve(&mut graph.node, in_force).expect("the services");
+    let settings = Settings::new(parameters(), Sources::default()).expect("nothing wrong");
+    let node = format!("{}/rover_link", graph.namespace);
+    let start = Start { arguments: Vec::new(), node, overrides: Overrides::default() };
+    let (served, _) = params::serve(&mut graph.node, settings, start, Box::new(|_| Ok(())))
+        .expect("the services");
     graph.pool.spawner().spawn_local(served).expect("a running pool");
     let service = |name: &str| format!("{}/rover_link/{name}", graph.namespace);
     let get = graph

@@ -87,8 +87,9 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
     let bridge = Bridge::start(bridge_node, &config, application.clone())?;
     let mut status = StatusPublisher::new(&mut node, &config)?;
     let mut pool = LocalPool::new();
+    let changer = bridge.changer();
     let (parameters_served, sim_time) =
-        params::serve(&mut node, settings, start, bridge.changer())?;
+        params::serve(&mut node, settings, start, Box::new(move |config| changer.change(config)))?;
     let link_served = services::serve(&mut node, application.clone())?;
     let signals_taken = signal_strength::listen(&mut node, application.clone())?;
     let served = futures::future::join3(parameters_served, link_served, signals_taken).map(drop);

@@ -54,6 +54,7 @@ class Worker(ParameterCommands):
         self._received: dict[str, Received] = {}
         self._subscriptions: dict[str, object] = {}
         self._going_on: dict[str, tuple] = {}
+        self._publishing = threading.Lock()
         self._departures: dict[str, list[float]] = {}
 
     def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
@@ -87,14 +88,18 @@ class Worker(ParameterCommands):
         times: list[float] = []
 
         def publish():
-            times.append(time.monotonic())
-            digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}", size=size))
+            with self._publishing:
+                if self._going_on.get(topic, (None, None))[1] is digests:
+                    times.append(time.monotonic())
+                    digests.extend(self.publish(topic, seed=f"{seed} {len(digests)}", size=size))
 
         self._going_on[topic] = (self._node.create_timer(1.0 / rate, publish), digests)
         self._departures[topic] = times
 
     def stop_publishing(self, topic):
-        timer, digests = self._going_on.pop(topic)
+        # Nothing is published any more when this is answered.
+        with self._publishing:
+            timer, digests = self._going_on.pop(topic)
         timer.cancel()
         self._node.destroy_timer(timer)
         return digests

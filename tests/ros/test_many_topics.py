@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from graph import Graph
+from graph import PATIENCE, Graph
 from rovers import Rover, wait_until, wait_until_open
 
 TOPICS = int(os.environ.get("TOPICS", "60"))
@@ -105,7 +105,7 @@ def test_many_topics_cross_while_the_graph_changes(fleet, many):
     sent = wait_until_open(a, "/talk", b, "/rover_a/talk")
     began = time.monotonic()
     worker.advertise(prefix="/many/topic_", count=TOPICS)
-    wait_until(lambda: worker.matched() == TOPICS, "each topic is taken")
+    wait_until(lambda: worker.matched() == TOPICS, "each topic is taken", patience=PATIENCE + TOPICS)
     print(f"\n{TOPICS} topics taken within {time.monotonic() - began:.2f} s")
     usage = Usage(a)
     time.sleep(DURATION)

@@ -113,3 +113,24 @@ def test_what_is_not_touched_loses_nothing(fleet):
     for name in sorted(changes.there):
         b.graph.subscribe(f"/rover_a/{name}", type=STRING, reliability="best_effort")
         wait_until(lambda: b.graph.count(f"/rover_a/{name}") > 0, f"{name} arrives")
+
+
+def test_a_topic_goes_on_when_another_entry_stands_for_it(fleet):
+    a = fleet.rover("rover_a", {"all": {"name": "/steady/*"}})
+    b = fleet.rover("rover_b")
+    a.graph.advertise("/steady/talk", type=STRING)
+    b.graph.subscribe("/rover_a/steady/talk", type=STRING)
+    sent = wait_until_open(a, "/steady/talk", b, "/rover_a/steady/talk")
+    a.graph.keep_publishing("/steady/talk", rate=100, seed="steady")
+    exact = {"topic_ids": ["all", "talk"], "topics.talk.name": "/steady/talk", "topics.talk.lifespan": 600.0}
+    pattern = {"topic_ids": ["all"], "topics.talk.name": None, "topics.talk.lifespan": None}
+    other = {"topic_ids": ["other"], "topics.other.name": "/**", "topics.all.name": None}
+    first = {"topic_ids": ["all"], "topics.all.name": "/steady/*", "topics.other.name": None}
+    for values in (exact, pattern, other, first) * 3:
+        result = a.graph.set_parameters(node=a.node, values=values, atomically=True)
+        assert result["successful"], result
+    sent += a.graph.stop_publishing("/steady/talk")
+    wait_until(lambda: b.graph.has_any("/rover_a/steady/talk", digests=sent[-1:]), "the last message")
+    received = b.graph.received("/rover_a/steady/talk")
+    assert received == sent[sent.index(received[0]) :], "complete, in order, each once"
+    assert len(a.graph.subscriptions("/steady/talk")) == 1

@@ -19,9 +19,9 @@ use r2r::rcl_interfaces::srv::{
 };
 use r2r::std_srvs::srv::Trigger;
 
-use super::bridge::Changer;
+use super::bridge::BridgeError;
 use super::rcl::{self, RclError};
-use crate::config::{Overrides, Parameters, Settings, Sources};
+use crate::config::{Config, Overrides, Parameters, Settings, Sources};
 use server::Server;
 use table::Table;
 
@@ -53,7 +53,11 @@ impl Start {
 /// owns the node.
 pub type SimTimeWish = Rc<Cell<Option<bool>>>;
 
-/// Offers the parameter services and `~/reload`. The future serves them and never ends; it is to be
+/// Has the bridge go by another configuration.
+pub type Apply = Box<dyn Fn(&Config) -> Result<(), BridgeError>>;
+
+/// Offers the parameter services and `~/reload`. `apply` has the bridge go by another configuration;
+/// what it refuses does not count. The future serves them and never ends; it is to be
 /// polled beside [`r2r::Node::spin_once`].
 ///
 /// # Errors
@@ -62,11 +66,11 @@ pub fn serve(
     node: &mut r2r::Node,
     settings: Settings,
     start: Start,
-    changer: Changer,
+    apply: Apply,
 ) -> r2r::Result<(impl Future<Output = ()> + use<>, SimTimeWish)> {
     let table = Table::new(settings);
     let wish = Rc::new(Cell::new(table.uses_sim_time().then_some(true)));
-    let server = Server::new(node, table, start, changer, wish.clone())?;
+    let server = Server::new(node, table, start, apply, wish.clone())?;
     let server = Rc::new(RefCell::new(server));
     /// Offers one service, whose answer is that of a method of the server.
     macro_rules! offer {

@@ -17,7 +17,7 @@ use super::super::node::NodeError;
 use super::super::text::ros_text;
 use super::message;
 use super::table::{SetError, Step, Table, Told};
-use super::{Changer, SimTimeWish, Start};
+use super::{Apply, SimTimeWish, Start};
 use crate::config::{Change, Value, description};
 
 /// Events that a subscriber of `/parameter_events` may be late by, as rclcpp has it.
@@ -27,7 +27,7 @@ const EVENTS_DEPTH: usize = 1000;
 pub(super) struct Server {
     table: Table,
     start: Start,
-    changer: Changer,
+    apply: Apply,
     sim_time: SimTimeWish,
     events: Publisher<ParameterEvent>,
     clock: Arc<Mutex<Clock>>,
@@ -38,12 +38,12 @@ impl Server {
         node: &mut r2r::Node,
         table: Table,
         start: Start,
-        changer: Changer,
+        apply: Apply,
         sim_time: SimTimeWish,
     ) -> r2r::Result<Self> {
         let qos = QosProfile::default().reliable().keep_last(EVENTS_DEPTH);
         let events = node.create_publisher("/parameter_events", qos)?;
-        Ok(Self { table, start, changer, sim_time, events, clock: node.get_ros_clock() })
+        Ok(Self { table, start, apply, sim_time, events, clock: node.get_ros_clock() })
     }
 
     pub(super) fn get(&mut self, request: &GetParameters::Request) -> GetParameters::Response {
@@ -113,7 +113,7 @@ impl Server {
     /// Has the bridge go by a change, puts it in force and tells of it.
     fn go(&mut self, step: Step) -> Result<(), SetError> {
         if let Some(change) = step.change.as_ref().filter(|change| !change.is_empty()) {
-            self.changer.change(change.config())?;
+            (self.apply)(change.config())?;
         }
         if step.sim_time.is_some() {
             self.sim_time.set(step.sim_time);
