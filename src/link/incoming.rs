@@ -148,6 +148,11 @@ impl Incoming {
         Offer::Ask
     }
 
+    /// Has the peer offered this topic?
+    pub(crate) fn has(&self, id: RouteId) -> bool {
+        self.topics.contains_key(&id)
+    }
+
     /// Notes that the peer takes a topic back; was it offered?
     pub(crate) fn withdraw(&mut self, id: RouteId) -> bool {
         self.topics.remove(&id).is_some()
@@ -171,6 +176,10 @@ impl Incoming {
         topic.state = match answer {
             Ok(limits) => {
                 topic.reassembly.set_max_message_size(limits.max_message_size);
+                if limits.again {
+                    topic.reassembly.set_delivered(0);
+                    progress.delivered.remove(&id);
+                }
                 IncomingState::Accepted
             }
             Err(refusal) => IncomingState::Refused(refusal),

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
+use super::clock;
 use super::compression::{CompressionError, decompress};
-use super::routes::{Held, InWork, Incoming, Outcome, Outgoing, Stage, Taken};
+use super::routes::{Held, InWork, Incoming, Latency, Outcome, Outgoing, Stage, Taken};
 use super::signal_strength::{SignalStrengthError, SignalStrengths};
 use crate::config::{Delivery, QueueLimits};
-use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, Payload, RouteId, Snapshot};
+use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, RouteId, Snapshot};
 
 #[derive(Default)]
 struct ToDriver {
@@ -108,7 +109,7 @@ impl ApplicationEnd {
                     outgoing.close();
                 }
             }
-            Command::ForgetPublisher { .. }
+            Command::SetPublishers { .. }
             | Command::AnswerRoute { .. }
             | Command::SelectPath { .. }
             | Command::RestartIce { .. } => {}
@@ -200,13 +201,20 @@ impl ApplicationEnd {
             .collect()
     }
 
-    /// Counts a message that was taken: it is published, or there is no way to.
-    pub fn settle(&self, message: &IncomingMessage, is_published: bool) {
-        let outcome = if is_published { Outcome::Published } else { Outcome::Closed };
+    /// Counts a message that was taken.
+    pub fn settle(&self, message: &IncomingMessage, outcome: Outcome, now: Instant) {
         let mut inbox = lock(&self.shared.to_application);
         if let Some(incoming) = inbox.queues.get_mut(&(message.peer.clone(), message.id)) {
-            incoming.settle(message.size(), outcome);
+            incoming.settle(message, outcome, now);
         }
+    }
+
+    /// How long the messages of each route of a peer's took that were published since this was last
+    /// asked.
+    pub fn take_latencies(&self) -> BTreeMap<(String, RouteId), Latency> {
+        let mut inbox = lock(&self.shared.to_application);
+        let queues = inbox.queues.iter_mut();
+        queues.map(|(key, incoming)| (key.clone(), incoming.take_latency())).collect()
     }
 
     /// The CDR of a message that was taken. `None` where it was compressed and is damaged or larger
@@ -229,7 +237,7 @@ impl ApplicationEnd {
         let IncomingMessage { peer, id, topic, .. } = message;
         let mut inbox = lock(&self.shared.to_application);
         let Some(incoming) = inbox.queues.get_mut(&(peer.clone(), *id)) else { return };
-        let dropped = incoming.settle(message.size(), Outcome::Refused).dropped_oversize;
+        let dropped = incoming.settle(message, Outcome::Refused, clock::now()).dropped_oversize;
         drop(inbox);
         // The first one, and then ever more seldom.
         if dropped.is_power_of_two() {
@@ -367,6 +375,8 @@ mod tests {
             data: Bytes::from_static(text.as_bytes()),
             is_compressed: false,
             max_size: 100,
+            origin: None,
+            taken: None,
         }
     }
 
@@ -439,12 +449,12 @@ mod tests {
         assert_eq!(counted(3), (0, 2, 1, 0));
         let two = application.take(|_| false).remove(0);
         assert_eq!(counted(3), (0, 2, 1, 0), "in hand");
-        application.settle(&two, true);
+        application.settle(&two, Outcome::Published, Instant::now());
         assert_eq!(counted(3), (1, 1, 1, 0));
         driver.close_incoming("b", RouteId(1));
         driver.deliver(message("too late"));
         let three = application.take(|_| false).remove(0);
-        application.settle(&three, false);
+        application.settle(&three, Outcome::Closed, Instant::now());
         assert_eq!(counted(4), (1, 0, 1, 2));
         driver.open_incoming("b", RouteId(1), Delivery::Reliable, limits, 1);
         assert_eq!(counted(4), (1, 0, 1, 2), "the same run of the peer");

@@ -17,7 +17,7 @@ use crate::config::Admission;
 use crate::link::{
     Command, Event, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId, RouteOffer,
 };
-use crate::net::Received;
+use crate::net::{Outcome, Received, clock};
 
 /// How often subscriptions are checked against what we offer; also how late a stop is noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -48,6 +48,7 @@ impl Inbound {
                 self.topics.check(&self.shared);
                 check_at = now + CHECK_INTERVAL;
             }
+            self.topics.confirm();
             // While a topic waits for its turn, look again when it may be ready.
             let timeout = if now < self.all_ready_at { INTERVAL } else { check_at - now };
             let is_busy = |topic: &str| self.is_busy(topic);
@@ -75,17 +76,20 @@ impl Inbound {
     fn publish(&mut self, message: &IncomingMessage) {
         let IncomingMessage { peer, topic: name, .. } = message;
         let application = &self.shared.application;
-        let Some(topic) = self.topics.get_mut(name) else {
-            application.settle(message, false);
-            return;
-        };
         let Some(data) = application.unpack(message) else { return };
-        let published = topic.publish(&data);
-        if let Err(error) = &published {
-            log::debug!("{peer}: cannot publish topic={name}: {error}");
+        let outcome = match self.topics.publish(message, &data) {
+            Some(Ok(true)) => Outcome::Published,
+            Some(Ok(false)) => Outcome::Old,
+            Some(Err(error)) => {
+                log::debug!("{peer}: cannot publish topic={name}: {error}");
+                Outcome::Closed
+            }
+            None => Outcome::Closed,
+        };
+        application.settle(message, outcome, clock::now());
+        if let Some(topic) = self.topics.get(name) {
+            self.all_ready_at = self.all_ready_at.max(topic.ready_at());
         }
-        application.settle(message, published.is_ok());
-        self.all_ready_at = self.all_ready_at.max(topic.ready_at());
     }
 
     fn handle(&mut self, event: Event) {
@@ -94,6 +98,12 @@ impl Inbound {
             Event::PeerConnected { .. } | Event::PeerRefused { .. } => {}
             Event::PeerDisconnected { peer, .. } => self.close_all(&peer),
             Event::RouteOffered { peer, id, offer } => self.answer((peer, id), &offer),
+            Event::PublishersTold { peer, id, publishers } => {
+                let name = self.routes.get(&peer).and_then(|routes| routes.get(&id));
+                if let Some(name) = name {
+                    self.topics.follow(name, &peer, &publishers);
+                }
+            }
             Event::RouteClosed { peer, id } => self.close(&(peer, id)),
             Event::Handover(handover) => self.shared.handovers.add(Instant::now(), *handover),
             Event::RouteOpened { peer, id } => {
@@ -146,8 +156,6 @@ impl Inbound {
             );
             refusal(RefusalReason::NotAccepted, text)
         })?;
-        let limits =
-            IncomingLimits { queue: admitted.queue, max_message_size: admitted.max_message_size };
         if let Some(expected) = admitted.type_name.filter(|expected| *expected != type_name) {
             let text = format!(
                 "{topic} is {type_name} at the sender, but {expected} is configured at the \
@@ -171,7 +179,7 @@ impl Inbound {
         }
         let qos = qos::publisher(admitted.qos, offer.qos);
         let advertised = self.topics.advertise(topic, key.clone(), type_support, qos, &self.shared);
-        advertised.map_err(|error| {
+        let again = advertised.map_err(|error| {
             let reason = match &error {
                 AdvertiseError::OtherType(_) => RefusalReason::TypeMismatch,
                 AdvertiseError::TooMany => RefusalReason::TooMany,
@@ -180,7 +188,8 @@ impl Inbound {
             refusal(reason, format!("{topic} cannot be published as {type_name}: {error}"))
         })?;
         self.routes.entry(peer.clone()).or_default().insert(*id, topic.clone());
-        Ok(limits)
+        let (queue, max_message_size) = (admitted.queue, admitted.max_message_size);
+        Ok(IncomingLimits { queue, max_message_size, again })
     }
 
     fn close(&mut self, key: &RouteKey) {

@@ -36,6 +36,7 @@ pub mod services;
 mod shared;
 #[forbid(unsafe_code)]
 pub mod signal_strength;
+mod stand_ins;
 #[forbid(unsafe_code)]
 pub mod status;
 #[forbid(unsafe_code)]

@@ -5,7 +5,7 @@
 //! What our own publishers publish (messages from peers) is left out always, so that no topic
 //! echoes, whatever the configuration; a message from a peer is not sent on to a third.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::mismatch::{OurSide, note_publishers};
@@ -80,8 +80,8 @@ impl Outbound {
             match self.shared.node.publishers(&topic.name) {
                 Ok(mut publishers) => {
                     publishers.retain(|publisher| !self.shared.own.contains(publisher.id));
-                    topic.forget_the_gone(&publishers, now, &self.shared);
                     let report = topic.follow(&publishers, &self.shared);
+                    topic.tell_publishers(&publishers, now, &self.shared);
                     topic.show(report, &self.shared);
                 }
                 Err(error) => log::warn!("cannot look up publishers topic={}: {error}", topic.name),
@@ -98,6 +98,8 @@ struct SentTopic {
     config: Topic,
     active: Option<Active>,
     publishers: BTreeMap<PublisherId, Seen>,
+    /// Those that the link was told of.
+    told: BTreeSet<PublisherId>,
     shown: Option<TopicReport>,
 }
 
@@ -106,6 +108,8 @@ struct Active {
     subscription: Subscription,
     type_support: TypeSupport,
     offer: RouteOffer,
+    /// Samples that the link keeps per publisher.
+    history: usize,
 }
 
 /// What is known of a publisher.
@@ -119,7 +123,8 @@ struct Seen {
 
 impl SentTopic {
     fn new(id: RouteId, name: String, config: Topic) -> Self {
-        Self { id, name, config, active: None, publishers: BTreeMap::new(), shown: None }
+        let (publishers, told) = (BTreeMap::new(), BTreeSet::new());
+        Self { id, name, config, active: None, publishers, told, shown: None }
     }
 
     fn subscription(&self) -> Option<&Subscription> {
@@ -156,23 +161,23 @@ impl SentTopic {
             return;
         }
         seen.sequence = sequence;
-        let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
+        let (id, number) = (self.id, sequence.unwrap_or(0));
+        let message = OutgoingMessage { id, publisher, number, data, compressed: None };
         shared.application.send(message, clock::now());
     }
 
-    fn forget_the_gone(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
+    /// Tells the link which publishers the topic has, once it is offered.
+    fn tell_publishers(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
         for Endpoint { id, .. } in found {
             let seen = self.publishers.entry(*id).or_insert(Seen { last: now, sequence: None });
             seen.last = now;
         }
-        let id = self.id;
-        self.publishers.retain(|publisher, seen| {
-            let is_gone = now.duration_since(seen.last) > PUBLISHER_GONE;
-            if is_gone {
-                shared.application.command(Command::ForgetPublisher { id, publisher: *publisher });
-            }
-            !is_gone
-        });
+        self.publishers.retain(|_, seen| now.duration_since(seen.last) <= PUBLISHER_GONE);
+        if self.active.is_some() && !self.publishers.keys().eq(&self.told) {
+            self.told = self.publishers.keys().copied().collect();
+            let (id, publishers) = (self.id, self.told.clone());
+            shared.application.command(Command::SetPublishers { id, publishers });
+        }
     }
 
     /// Subscribes and offers as the publishers found ask for, and tells what does not fit.
@@ -225,8 +230,9 @@ impl SentTopic {
                 TypeSupport::load(type_name)?
             }
         };
-        let offer = self.offer(&type_support, publishers);
-        if self.active.as_ref().is_some_and(|active| active.offer == offer) {
+        let (offer, history) = self.offer(&type_support, publishers);
+        let former = self.active.as_ref().map(|active| (&active.offer, active.history));
+        if former == Some((&offer, history)) {
             return Ok(offer);
         }
         // What the former subscription still holds comes first.
@@ -250,28 +256,35 @@ impl SentTopic {
             compression: self.config.compression,
             queue: self.config.queue,
             max_message_size: self.config.max_message_size,
-            history: qos::kept_for_late_joiners(offer.qos),
+            history,
         };
         shared.application.command(Command::OfferRoute { id: self.id, route });
-        self.active = Some(Active { subscription, type_support, offer: offer.clone() });
+        self.active = Some(Active { subscription, type_support, offer: offer.clone(), history });
         Ok(offer)
     }
 
-    fn offer(&self, type_support: &TypeSupport, publishers: &[Endpoint]) -> RouteOffer {
+    /// What the peers are to be offered, and how many samples are to be kept per publisher.
+    fn offer(&self, type_support: &TypeSupport, publishers: &[Endpoint]) -> (RouteOffer, usize) {
         let type_name = type_support.name().to_string();
         let matching = publishers.iter().filter(|publisher| publisher.type_name == type_name);
-        let qos = match &self.active {
+        let matching = matching.map(|publisher| publisher.qos);
+        let overrides = self.config.qos;
+        let (qos, history) = match &self.active {
             // Publishers that have all gone are expected back as they were.
-            Some(active) if publishers.is_empty() => active.offer.qos,
-            _ => qos::offered(self.config.qos, matching.map(|publisher| publisher.qos)),
+            Some(active) if publishers.is_empty() => (active.offer.qos, active.history),
+            _ => (
+                qos::offered(overrides, matching.clone()),
+                qos::kept_for_late_joiners(overrides, matching),
+            ),
         };
-        RouteOffer {
+        let offer = RouteOffer {
             topic: self.config.remote_name.clone().unwrap_or_else(|| self.name.clone()),
             type_name: type_support.name().clone(),
             type_hash: type_support.hash().to_owned(),
             delivery: self.config.delivery.unwrap_or_else(|| qos::delivery(qos.reliability)),
             qos,
-        }
+        };
+        (offer, history)
     }
 
     fn withdraw(&mut self, shared: &Shared) {

@@ -115,12 +115,21 @@ pub fn publisher(overrides: QosOverrides, offer: QosProfile) -> QosProfile {
     QosProfile { reliability, durability, history: History::KeepLast, depth }
 }
 
-/// Samples per publisher that the sender keeps for peers that connect late.
-pub fn kept_for_late_joiners(offer: QosProfile) -> usize {
-    match (offer.durability, offer.history) {
-        (Durability::Volatile, _) => 0,
-        (Durability::TransientLocal, History::KeepLast) => offer.depth as usize,
-        (Durability::TransientLocal, History::KeepAll) => PUBLISHER_DEPTH as usize,
+/// Samples per publisher that the sender keeps for peers that connect late. It does so too while a
+/// volatile publisher beside it makes the topic volatile: that one may go again.
+pub fn kept_for_late_joiners(
+    overrides: QosOverrides,
+    mut publishers: impl Iterator<Item = EndpointQos>,
+) -> usize {
+    let latches = |qos: EndpointQos| qos.durability == Durability::TransientLocal;
+    let is_latched = match overrides.durability {
+        Some(durability) => durability == Durability::TransientLocal,
+        None => publishers.any(latches),
+    };
+    match overrides.history {
+        _ if !is_latched => 0,
+        Some(History::KeepAll) => PUBLISHER_DEPTH as usize,
+        Some(History::KeepLast) | None => overrides.depth.unwrap_or(TRANSIENT_LOCAL_DEPTH) as usize,
     }
 }
 
@@ -213,8 +222,18 @@ mod tests {
 
     #[test]
     fn only_latched_topics_keep_samples_for_late_joiners() {
-        assert_eq!(kept_for_late_joiners(offer_for(&[])), 0);
-        assert_eq!(kept_for_late_joiners(offer_for(&[LATCHED])), 1);
+        let kept = |overrides, publishers: &[EndpointQos]| {
+            kept_for_late_joiners(overrides, publishers.iter().copied())
+        };
+        assert_eq!(kept(AUTO, &[]), 0);
+        assert_eq!(kept(AUTO, &[LATCHED]), 1);
+        assert_eq!(kept(AUTO, &[SENSOR, LATCHED]), 1, "the volatile one may go");
+        let explicit = QosOverrides { durability: Some(Durability::TransientLocal), ..AUTO };
+        assert_eq!(kept(QosOverrides { depth: Some(5), ..explicit }, &[]), 5);
+        let keeps_all = QosOverrides { history: Some(History::KeepAll), ..explicit };
+        assert_eq!(kept(keeps_all, &[]), PUBLISHER_DEPTH as usize);
+        let volatile = QosOverrides { durability: Some(Durability::Volatile), ..AUTO };
+        assert_eq!(kept(volatile, &[LATCHED]), 0);
     }
 
     #[test]

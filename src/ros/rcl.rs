@@ -700,6 +700,17 @@ impl Publisher {
         };
         check("rcl_publish_serialized_message", code)
     }
+
+    /// Has every reliable subscriber confirmed all that was published? `true` too where the
+    /// middleware cannot tell.
+    pub fn is_confirmed(&self) -> bool {
+        // SAFETY: the publisher is initialized; a timeout of zero only looks.
+        let code = unsafe { rcl_publisher_wait_for_all_acked(self.handle.ptr(), 0) };
+        let is_late = code == RCL_RET_TIMEOUT as rcl_ret_t;
+        // Clears the error state of this thread.
+        let _ = check("rcl_publisher_wait_for_all_acked", code);
+        !is_late
+    }
 }
 
 impl Drop for Publisher {

@@ -247,7 +247,7 @@ impl World {
         compressed: Option<Bytes>,
     ) {
         let (route, publisher) = (RouteId(number), PublisherId(1));
-        let message = OutgoingMessage { id: route, publisher, data, compressed };
+        let message = OutgoingMessage { id: route, publisher, number: 0, data, compressed };
         let now = self.now;
         self.rovers.get_mut(id).unwrap().fleet.handle_message(message, now);
         self.drain(id);
@@ -436,7 +436,11 @@ impl World {
                             })
                         },
                         |max_message_size| {
-                            Ok(IncomingLimits { queue: QueueLimits::default(), max_message_size })
+                            Ok(IncomingLimits {
+                                queue: QueueLimits::default(),
+                                max_message_size,
+                                again: false,
+                            })
                         },
                     );
                     rover.fleet.handle_command(Command::AnswerRoute { peer, id, answer }, self.now);

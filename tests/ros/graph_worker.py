@@ -15,18 +15,34 @@ import traceback
 from messages import digest, message_class, plain, random_message
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rover_link.srv import SelectPath
 from worker import run
 
 
-def profile(reliability: str, durability: str, depth: int) -> QoSProfile:
+def profile(
+    reliability: str = "reliable",
+    durability: str = "volatile",
+    depth: int = 1000,
+    history: str = "keep_last",
+    deadline: float | None = None,
+    liveliness: str = "automatic",
+    lease: float | None = None,
+) -> QoSProfile:
+    """`deadline` and `lease`, the lease duration of liveliness, are in s; `None` for no limit."""
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
+        history=HistoryPolicy[history.upper()],
         depth=depth,
         reliability=ReliabilityPolicy[reliability.upper()],
         durability=DurabilityPolicy[durability.upper()],
+        deadline=duration(deadline),
+        liveliness=LivelinessPolicy[liveliness.upper()],
+        liveliness_lease_duration=duration(lease),
     )
+
+
+def duration(seconds: float | None) -> Duration:
+    return Duration() if seconds is None else Duration(nanoseconds=round(seconds * 1e9))
 
 
 class Received:
@@ -55,14 +71,21 @@ class Worker:
         self._going_on: dict[str, tuple] = {}
         self._departures: dict[str, list[float]] = {}
 
-    def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
-        made = self._node.create_publisher(message_class(type), topic, profile(reliability, durability, depth))
+    def advertise(self, topic, type, **qos):
+        """Makes one more publisher of a topic; `qos` is that of `profile`."""
+        made = self._node.create_publisher(message_class(type), topic, profile(**qos))
         self._publishers.setdefault(topic, []).append(made)
         self._types[topic] = type
 
-    def unadvertise(self, topic):
-        for publisher in self._publishers.pop(topic):
-            self._node.destroy_publisher(publisher)
+    def unadvertise(self, topic, which=None):
+        """Ends one publisher of a topic, all without `which`."""
+        made = self._publishers.pop(topic)
+        left = [] if which is None else [one for number, one in enumerate(made) if number != which]
+        for publisher in made:
+            if publisher not in left:
+                self._node.destroy_publisher(publisher)
+        if left:
+            self._publishers[topic] = left
 
     def publish(self, topic, count=1, seed=0, size=None, which=0):
         """Publishes at once; gives the digests."""
@@ -102,13 +125,13 @@ class Worker:
         """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
         return list(self._departures[topic])
 
-    def subscribe(self, topic, type, reliability="reliable", durability="volatile", depth=1000, keeps=1):
-        received = self._received[topic] = Received()
-        self._subscriptions[topic] = self._node.create_subscription(
-            message_class(type),
-            topic,
-            lambda message: received.take(message, keeps),
-            profile(reliability, durability, depth),
+    def subscribe(self, topic, type, keeps=1, key=None, **qos):
+        """Subscribes; `qos` is that of `profile`. Where a topic has several subscriptions, a `key` stands for the topic
+        in the commands that ask for what came."""
+        key = key or topic
+        received = self._received[key] = Received()
+        self._subscriptions[key] = self._node.create_subscription(
+            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos)
         )
 
     def unsubscribe(self, topic):

@@ -166,7 +166,8 @@ fn a_latched_message_crosses_once_and_reaches_late_subscribers() {
     link.wait_for("the new map", |seen| seen.messages.len() >= 2);
     assert_eq!(text(&link.seen().messages[1].data), "new map");
     drop(publisher);
-    link.wait_for("the publisher's end", |seen| seen.forgotten.contains(&id));
+    let is_gone = |seen: &Seen| !seen.publishers[&RouteId(0)].contains(&id);
+    link.wait_for("the publisher's end", is_gone);
 }
 
 #[test]
