@@ -100,7 +100,8 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
         pool.run_until_stalled();
         let report = bridge.report().lock().clone();
         status.publish_handovers(bridge.handovers().take());
-        status.publish(&mut node, &application.snapshot(), &report);
+        let latencies = || application.take_latencies();
+        status.publish(&mut node, &application.snapshot(), &report, latencies);
         rosout.publish();
         if bridge.has_failed() {
             ended = Err(NodeError::Ended);

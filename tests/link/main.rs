@@ -5,6 +5,8 @@
 
 mod counts;
 mod hostile;
+mod latched;
+mod latency;
 #[path = "../routes/mod.rs"]
 mod routes;
 mod sessions;

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 
+from bag_player import BagPlayer, raw_digest
 from messages import digest, message_class, plain, random_message
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
@@ -55,7 +56,7 @@ class Received:
 
     def take(self, message, keeps: int) -> None:
         self.times.append(time.monotonic())
-        self.digests.append(digest(message))
+        self.digests.append(raw_digest(message) if isinstance(message, bytes) else digest(message))
         self.messages = [*self.messages, message][-keeps:]
 
 
@@ -121,18 +122,41 @@ class Worker:
         self._node.destroy_timer(timer)
         return digests
 
+    def published_count(self, topic):
+        """How many messages `keep_publishing` has published."""
+        return len(self._going_on[topic][1])
+
+    def published(self, topic, first=0):
+        """The digests of the messages that `keep_publishing` has published, from this number on."""
+        return self._going_on[topic][1][first:]
+
     def departures(self, topic):
         """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
         return list(self._departures[topic])
 
-    def subscribe(self, topic, type, keeps=1, key=None, **qos):
+    def subscribe(self, topic, type, keeps=1, key=None, raw=False, **qos):
         """Subscribes; `qos` is that of `profile`. Where a topic has several subscriptions, a `key` stands for the topic
-        in the commands that ask for what came."""
+        in the commands that ask for what came. `raw` takes messages as they were serialized."""
         key = key or topic
         received = self._received[key] = Received()
         self._subscriptions[key] = self._node.create_subscription(
-            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos)
+            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos), raw=raw
         )
+
+    def open_bag(self, command):
+        """Advertises what a bag holds, which the command writes out; gives what is in it."""
+        self._bag = BagPlayer(command)
+        for topic, type_name in self._bag.types.items():
+            self.advertise(topic, type=type_name)
+        return self._bag.about()
+
+    def play_first(self, topic):
+        """Publishes the first message of a topic of the bag."""
+        self._publishers[topic][0].publish(self._bag.first(topic))
+
+    def play_bag(self):
+        """Begins to publish all of the bag."""
+        self._bag.play({topic: self._publishers[topic][0] for topic in self._bag.types})
 
     def unsubscribe(self, topic):
         self._node.destroy_subscription(self._subscriptions.pop(topic))
