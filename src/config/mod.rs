@@ -39,7 +39,7 @@ pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_n
 pub use overrides::{Overrides, own_arguments};
 pub use parse::known_parameters;
 pub use parse_topics::MAX_TOPICS;
-pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
+pub use qos::{Durability, History, Liveliness, QosOverrides, QosProfile, Reliability, Timing};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
 pub use sources::{Location, Sources};
 pub use topic::{

@@ -32,6 +32,7 @@ impl TryFrom<String> for PublisherId {
 
 /// A wish of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "seldom more than one waits")]
 pub enum Command {
     /// Offer a topic to the peers it admits, now and whenever one connects. An id that is offered
     /// again replaces the former offer.

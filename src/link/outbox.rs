@@ -231,7 +231,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::{
         Compression, Delivery, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
-        TypeName,
+        Timing, TypeName,
     };
     use crate::link::RouteOffer;
 
@@ -247,6 +247,7 @@ pub(crate) mod tests {
                     durability: Durability::TransientLocal,
                     history: History::KeepLast,
                     depth: 1,
+                    timing: Timing::default(),
                 },
             },
             peers: PeerFilter::All,

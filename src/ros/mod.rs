@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod handovers;
 #[forbid(unsafe_code)]
 mod inbound;
+mod lateness;
 #[forbid(unsafe_code)]
 pub mod logging;
 #[forbid(unsafe_code)]

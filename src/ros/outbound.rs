@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::lateness::Lateness;
 use super::mismatch::{OurSide, note_publishers};
 use super::qos::{self, EndpointQos};
 use super::rcl::{Endpoint, GuardCondition, RclError, Sample, Subscription, TypeSupport, WaitSet};
@@ -80,7 +81,8 @@ impl Outbound {
             match self.shared.node.publishers(&topic.name) {
                 Ok(mut publishers) => {
                     publishers.retain(|publisher| !self.shared.own.contains(publisher.id));
-                    let report = topic.follow(&publishers, &self.shared);
+                    let mut report = topic.follow(&publishers, &self.shared);
+                    topic.note_lateness(&mut report, &publishers, now);
                     topic.tell_publishers(&publishers, now, &self.shared);
                     topic.show(report, &self.shared);
                 }
@@ -110,6 +112,7 @@ struct Active {
     offer: RouteOffer,
     /// Samples that the link keeps per publisher.
     history: usize,
+    lateness: Lateness,
 }
 
 /// What is known of a publisher.
@@ -202,6 +205,17 @@ impl SentTopic {
         report
     }
 
+    /// Notes promises about time that publishers break, while there are some.
+    fn note_lateness(&mut self, report: &mut TopicReport, found: &[Endpoint], now: Instant) {
+        let Some(active) = self.active.as_mut().filter(|_| !found.is_empty()) else { return };
+        active.lateness.of_subscription(active.subscription.events(), now);
+        let late = active.lateness.late(active.offer.qos.timing, now);
+        if !late.is_nothing() {
+            report.is_late = true;
+            report.remark(late.of_publishers());
+        }
+    }
+
     /// The configured type, else the one in use while somebody publishes it or nobody anything,
     /// else that of the first publisher.
     fn type_name(&self, publishers: &[Endpoint]) -> Option<TypeName> {
@@ -250,7 +264,7 @@ impl SentTopic {
             offer: offer.clone(),
             peers: self.config.peers.clone(),
             priority: self.config.priority,
-            lifespan: self.config.lifespan,
+            lifespan: self.lifespan(&offer),
             min_period: self.config.min_period,
             interfaces: self.config.interfaces.clone(),
             compression: self.config.compression,
@@ -259,7 +273,13 @@ impl SentTopic {
             history,
         };
         shared.application.command(Command::OfferRoute { id: self.id, route });
-        self.active = Some(Active { subscription, type_support, offer: offer.clone(), history });
+        self.active = Some(Active {
+            subscription,
+            type_support,
+            offer: offer.clone(),
+            history,
+            lateness: Lateness::default(),
+        });
         Ok(offer)
     }
 
@@ -287,6 +307,12 @@ impl SentTopic {
         (offer, history)
     }
 
+    /// The configured lifespan, else the one that all publishers offer.
+    fn lifespan(&self, offer: &RouteOffer) -> Duration {
+        let configured = Some(self.config.lifespan).filter(|lifespan| !lifespan.is_zero());
+        configured.or(offer.qos.timing.lifespan).unwrap_or_default()
+    }
+
     fn withdraw(&mut self, shared: &Shared) {
         if self.active.take().is_some() {
             shared.application.command(Command::WithdrawRoute { id: self.id });
@@ -299,7 +325,7 @@ impl SentTopic {
             return;
         }
         let shown = self.shown.take().unwrap_or_default();
-        if report.type_mismatch || report.qos_mismatch {
+        if report.type_mismatch || report.qos_mismatch || report.is_late {
             log::warn!("topic={}: {}", self.name, report.remark);
         } else if report.remark != shown.remark && !report.remark.is_empty() {
             log::info!("topic={}: {}", self.name, report.remark);

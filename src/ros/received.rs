@@ -163,7 +163,14 @@ impl ReceivedTopics {
                 continue;
             }
             match topic.mismatches(name, shared) {
-                Ok(common) => topic.show(common, shared),
+                Ok(mut common) => {
+                    let late = topic.stand_ins.late(now);
+                    if !late.is_nothing() {
+                        common.is_late = true;
+                        common.remark(late.of_peer());
+                    }
+                    topic.show(common, shared);
+                }
                 Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
             }
         }

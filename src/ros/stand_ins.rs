@@ -13,6 +13,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::lateness::{Late, Lateness};
 use super::rcl::{Publisher, RclError};
 use super::shared::OwnPublishers;
 use crate::config::{Durability, QosProfile, Reliability};
@@ -51,6 +52,7 @@ struct StandIn {
     missing: Option<Instant>,
     /// Messages since all were confirmed.
     unconfirmed: u32,
+    lateness: Lateness,
     /// Did a subscriber leave messages unconfirmed for longer than is waited for?
     is_waited_for_in_vain: bool,
 }
@@ -146,6 +148,17 @@ impl StandIns {
         Ok(())
     }
 
+    /// What is late of what the peers' publishers promised.
+    pub(super) fn late(&mut self, now: Instant) -> Late {
+        let mut late = Late::default();
+        for stand_in in &mut self.all {
+            stand_in.lateness.of_publisher(stand_in.publisher.events(), now);
+            let Late { deadline, lease } = stand_in.lateness.late(self.qos.timing, now);
+            late = Late { deadline: late.deadline.or(deadline), lease: late.lease.or(lease) };
+        }
+        late
+    }
+
     /// Until when the next message has to wait, `None` if not at all.
     pub(super) fn confirmed_by(&self) -> Option<Instant> {
         self.confirmed_by
@@ -216,6 +229,7 @@ impl StandIns {
             number: 0,
             missing: None,
             unconfirmed: 0,
+            lateness: Lateness::default(),
             is_waited_for_in_vain: false,
         });
         Ok(())

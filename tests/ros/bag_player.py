@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
+
+from messages import digest, message_class
+from rclpy.serialization import deserialize_message
 
 
 @dataclass
@@ -15,11 +17,6 @@ class Recorded:
     topic: str
     at: float
     data: bytes
-
-
-def raw_digest(data: bytes) -> str:
-    """What tells apart serialized messages."""
-    return hashlib.sha256(data).hexdigest()[:16]
 
 
 class BagPlayer:
@@ -40,9 +37,13 @@ class BagPlayer:
     def about(self) -> dict[str, dict]:
         """Type and digests of the messages of each topic."""
         return {
-            topic: {"type": type_name, "digests": [raw_digest(m.data) for m in self.messages if m.topic == topic]}
+            topic: {"type": type_name, "digests": self._digests(topic, message_class(type_name))}
             for topic, type_name in self.types.items()
         }
+
+    def _digests(self, topic: str, of_class) -> list[str]:
+        mine = (message.data for message in self.messages if message.topic == topic)
+        return [digest(deserialize_message(data, of_class)) for data in mine]
 
     def first(self, topic: str) -> bytes:
         return next(message.data for message in self.messages if message.topic == topic)

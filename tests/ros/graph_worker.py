@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 
-from bag_player import BagPlayer, raw_digest
+from bag_player import BagPlayer
 from messages import digest, message_class, plain, random_message
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
@@ -46,6 +46,11 @@ def duration(seconds: float | None) -> Duration:
     return Duration() if seconds is None else Duration(nanoseconds=round(seconds * 1e9))
 
 
+def seconds(duration: Duration) -> float | None:
+    limited = duration < Duration(seconds=2**31 - 1)
+    return duration.nanoseconds * 1e-9 if limited else None
+
+
 class Received:
     """What a subscription has got."""
 
@@ -56,7 +61,7 @@ class Received:
 
     def take(self, message, keeps: int) -> None:
         self.times.append(time.monotonic())
-        self.digests.append(raw_digest(message) if isinstance(message, bytes) else digest(message))
+        self.digests.append(digest(message))
         self.messages = [*self.messages, message][-keeps:]
 
 
@@ -134,13 +139,13 @@ class Worker:
         """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
         return list(self._departures[topic])
 
-    def subscribe(self, topic, type, keeps=1, key=None, raw=False, **qos):
+    def subscribe(self, topic, type, keeps=1, key=None, **qos):
         """Subscribes; `qos` is that of `profile`. Where a topic has several subscriptions, a `key` stands for the topic
-        in the commands that ask for what came. `raw` takes messages as they were serialized."""
+        in the commands that ask for what came."""
         key = key or topic
         received = self._received[key] = Received()
         self._subscriptions[key] = self._node.create_subscription(
-            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos), raw=raw
+            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos)
         )
 
     def open_bag(self, command):
@@ -227,6 +232,9 @@ def endpoint(info) -> dict:
         "reliability": info.qos_profile.reliability.name.lower(),
         "durability": info.qos_profile.durability.name.lower(),
         "lifespan": info.qos_profile.lifespan < Duration(seconds=2**31 - 1),
+        "deadline": seconds(info.qos_profile.deadline),
+        "liveliness": info.qos_profile.liveliness.name.lower(),
+        "lease": seconds(info.qos_profile.liveliness_lease_duration),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,8 +17,10 @@ def built(source: Path, cache, name: str) -> dict[str, str]:
         key.update(file.read_bytes())
     folder = cache.mkdir(f"{name}_{key.hexdigest()[:8]}")
     prefix = folder / "install"
+    # cmake goes on with what it has built only where the source is in the same place.
+    shutil.copytree(source, folder / "source", dirs_exist_ok=True)
     commands = [
-        ["cmake", "-S", str(source), "-B", str(folder / "build"),
+        ["cmake", "-S", str(folder / "source"), "-B", str(folder / "build"),
          f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DBUILD_TESTING=OFF", "-Wno-dev"],
         ["cmake", "--build", str(folder / "build"), "--parallel", "2"],
         ["cmake", "--install", str(folder / "build")],

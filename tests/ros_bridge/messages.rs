@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rover_link::config::{Config, Delivery, Durability, Parameters, Sources, Value};
-use rover_link::link::{OutgoingMessage, RouteOffer};
+use rover_link::link::{OutgoingMessage, RouteId, RouteOffer};
 use rover_link::ros::bridge::Bridge;
 
-use crate::fake_link::{self, FakeLink, Mirror};
+use crate::fake_link::{self, FakeLink, Mirror, Seen};
 use crate::graph::*;
 
 /// A configuration with the given parameters besides the usual ones.
