@@ -301,7 +301,16 @@ impl DriverEnd {
 
     /// Tells the application something.
     pub fn event(&self, event: Event) {
-        lock(&self.shared.to_application).events.push_back(event);
+        let mut inbox = lock(&self.shared.to_application);
+        if let Event::PublishersTold { peer, id, .. } = &event {
+            // Only the newest counts, and a peer that tells it faster than it is heard fills no queue.
+            let (of, number) = (peer, id);
+            inbox.events.retain(|waiting| {
+                !matches!(waiting, Event::PublishersTold { peer, id, .. } if peer == of && id == number)
+            });
+        }
+        inbox.events.push_back(event);
+        drop(inbox);
         self.shared.application_wake.notify_all();
     }
 
@@ -364,6 +373,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::link::PublisherId;
 
     const WAIT: Duration = Duration::from_secs(20);
 
@@ -396,6 +406,22 @@ mod tests {
         assert!(application.take(|_| true).is_empty());
         assert_eq!(application.receive(WAIT, |_| false), Received::Messages);
         assert_eq!(texts(application.take(|_| false)), ["one"]);
+    }
+
+    #[test]
+    fn of_what_a_peer_tells_of_its_publishers_the_newest_counts() {
+        let (application, driver) = exchange();
+        let told = |id: u16, publishers: &[u128]| {
+            let publishers = publishers.iter().copied().map(PublisherId).collect();
+            Event::PublishersTold { peer: "b".to_owned(), id: RouteId(id), publishers }
+        };
+        for event in [told(1, &[1]), told(2, &[1]), told(1, &[1, 2])] {
+            driver.event(event);
+        }
+        let next = || application.receive(Duration::ZERO, |_| false);
+        assert_eq!(next(), Received::Event(told(2, &[1])));
+        assert_eq!(next(), Received::Event(told(1, &[1, 2])));
+        assert_eq!(next(), Received::Nothing);
     }
 
     #[test]

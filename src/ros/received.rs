@@ -14,13 +14,13 @@ use super::qos::EndpointQos;
 use super::rcl::{Publisher, RclError, TypeSupport};
 use super::report::TopicReport;
 use super::shared::Shared;
-use super::stand_ins::StandIns;
+use super::stand_ins::{StandIns, Total};
 use crate::config::{Durability, QosProfile, TypeName};
 use crate::link::{IncomingMessage, PublisherId, RouteId};
 
 /// Most publishers kept, used or not: twice the routes of one peer. Beyond, those of topics that no
 /// peer uses go, so that a peer which offers other names each time it connects fills no memory.
-const MAX_PUBLISHERS: usize = 4096;
+pub(super) const MAX_PUBLISHERS: usize = 4096;
 
 /// A route of a peer: its id and its number of the topic.
 pub(super) type RouteKey = (String, RouteId);
@@ -31,6 +31,8 @@ pub(super) struct ReceivedTopics {
     topics: BTreeMap<String, ReceivedTopic>,
     /// Names of those that wait for subscribers to confirm.
     waiting: BTreeSet<String>,
+    /// Publishers of all of them.
+    total: Total,
 }
 
 /// What stands for one topic, and the routes that use it.
@@ -85,7 +87,7 @@ impl ReceivedTopics {
                 let (node, type_of, name) =
                     (shared.node.clone(), type_support.clone(), name.to_owned());
                 let make = move || Publisher::new(&node, &type_of, &name, qos);
-                let stand_ins = StandIns::new(shared.own.clone(), qos, make)?;
+                let stand_ins = StandIns::new(shared.own.clone(), self.total.clone(), qos, make)?;
                 let (pace, users) = (Pace::new(Instant::now()), BTreeMap::new());
                 (place.insert(ReceivedTopic { stand_ins, type_support, qos, pace, users }), true)
             }
@@ -103,11 +105,8 @@ impl ReceivedTopics {
 
     /// Notes which publishers a topic has at a peer.
     pub(super) fn follow(&mut self, name: &str, peer: &str, publishers: &BTreeSet<PublisherId>) {
-        let others: usize = self.topics.values().map(|topic| topic.stand_ins.len()).sum();
         let Some(topic) = self.topics.get_mut(name) else { return };
-        if others + publishers.len() > MAX_PUBLISHERS {
-            log::warn!("{peer}: more than {MAX_PUBLISHERS} publishers of peers topic={name}");
-        } else if let Err(error) = topic.stand_ins.follow(peer, publishers, Instant::now()) {
+        if let Err(error) = topic.stand_ins.follow(peer, publishers, Instant::now()) {
             log::warn!("{peer}: cannot publish topic={name}: {error}");
         }
     }
@@ -143,7 +142,7 @@ impl ReceivedTopics {
     }
 
     fn make_room(&mut self) -> Result<(), AdvertiseError> {
-        while self.topics.len() >= MAX_PUBLISHERS {
+        while self.total.get() >= MAX_PUBLISHERS {
             let unused = self.topics.iter().find(|(_, topic)| topic.users.is_empty());
             let name = unused.ok_or(AdvertiseError::TooMany)?.0.clone();
             self.topics.remove(&name);

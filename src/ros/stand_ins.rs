@@ -10,17 +10,20 @@
 //! an outage, would push out samples that a subscriber has not confirmed yet; so the next one waits
 //! until they all are.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::lateness::{Late, Lateness};
 use super::rcl::{Publisher, RclError};
+use super::received::MAX_PUBLISHERS;
 use super::shared::OwnPublishers;
 use crate::config::{Durability, QosProfile, Reliability};
 use crate::link::{IncomingMessage, Origin, PublisherId};
 
-/// Stand-ins of one topic; beyond it the one that was silent longest goes. As many as a sender keeps
-/// samples of.
+/// Stand-ins of one topic; beyond it, or beyond [`MAX_PUBLISHERS`] of all topics, the one that was
+/// silent longest goes. As many as a sender keeps samples of.
 const MAX_STAND_INS: usize = 256;
 
 /// A publisher that the peer no longer names is given up after this time. A peer that has just
@@ -31,11 +34,15 @@ const GONE: Duration = Duration::from_secs(5);
 /// subscribers are well. One that confirms nothing is not waited for again until it does.
 const CONFIRMATION: Duration = Duration::from_millis(20);
 
+/// How many stand-ins there are on all topics.
+pub(super) type Total = Rc<Cell<usize>>;
+
 /// All stand-ins of one topic.
 pub(super) struct StandIns {
     make: Box<dyn Fn() -> Result<Publisher, RclError>>,
     own: OwnPublishers,
     qos: QosProfile,
+    total: Total,
     /// The one that published last at the end. Never empty.
     all: VecDeque<StandIn>,
     /// Until when the next message waits for those before it to be confirmed.
@@ -68,18 +75,14 @@ impl StandIns {
     /// Those of a topic on which nobody has published yet: one that can be seen.
     pub(super) fn new(
         own: OwnPublishers,
+        total: Total,
         qos: QosProfile,
         make: impl Fn() -> Result<Publisher, RclError> + 'static,
     ) -> Result<Self, RclError> {
         let (make, all) = (Box::new(make), VecDeque::new());
-        let mut made = Self { make, own, qos, all, confirmed_by: None };
+        let mut made = Self { make, own, qos, total, all, confirmed_by: None };
         made.add(None)?;
         Ok(made)
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
     }
 
     /// Publishes a message; `false` if it was published before.
@@ -211,7 +214,7 @@ impl StandIns {
             stand_in.of = Some(source);
             self.all.push_back(stand_in);
         } else {
-            if self.all.len() >= MAX_STAND_INS
+            if (self.all.len() >= MAX_STAND_INS || self.total.get() >= MAX_PUBLISHERS)
                 && let Some(silent) = self.all.pop_front()
             {
                 self.give_up(vec![silent]);
@@ -223,6 +226,7 @@ impl StandIns {
 
     fn add(&mut self, of: Option<Source>) -> Result<(), RclError> {
         let publisher = self.own.make(&self.make)?;
+        self.total.set(self.total.get() + 1);
         self.all.push_back(StandIn {
             publisher,
             of,
@@ -240,6 +244,7 @@ impl StandIns {
             let id = publisher.id();
             drop(publisher);
             self.own.forget(id);
+            self.total.set(self.total.get() - 1);
         }
     }
 }
