@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use rover_link::config::{Durability, History, QosProfile, Reliability, TypeName};
+use rover_link::config::{Durability, History, QosProfile, Reliability, Timing, TypeName};
 use rover_link::ros::rcl::{
     Context, GuardCondition, Node, Publisher, Subscription, TypeSupport, WaitSet,
 };
@@ -114,7 +114,8 @@ fn qos(arguments: &Arguments) -> QosProfile {
         if arguments.best_effort { Reliability::BestEffort } else { Reliability::Reliable };
     let history = if arguments.depth > 0 { History::KeepLast } else { History::KeepAll };
     let depth = arguments.depth.max(1);
-    QosProfile { reliability, durability: Durability::Volatile, history, depth }
+    let (durability, timing) = (Durability::Volatile, Timing::default());
+    QosProfile { reliability, durability, history, depth, timing }
 }
 
 fn publish(

@@ -85,7 +85,8 @@ impl Rover {
 
     fn send(&self, number: u16, data: impl Into<Bytes>) {
         let (id, publisher) = (RouteId(number), PublisherId(1));
-        let message = OutgoingMessage { id, publisher, data: data.into(), compressed: None };
+        let message =
+            OutgoingMessage { id, publisher, number: 0, data: data.into(), compressed: None };
         self.application.send(message, Instant::now());
     }
 
@@ -105,8 +106,11 @@ impl Rover {
 
     fn answer(&self, event: &Event) {
         if let Event::RouteOffered { peer, id, .. } = event {
-            let limits =
-                IncomingLimits { queue: QueueLimits::default(), max_message_size: 20 << 20 };
+            let limits = IncomingLimits {
+                queue: QueueLimits::default(),
+                max_message_size: 20 << 20,
+                again: false,
+            };
             let (peer, id) = (peer.clone(), *id);
             self.application.command(Command::AnswerRoute { peer, id, answer: Ok(limits) });
         }

@@ -15,8 +15,8 @@ use r2r::{Node, QosProfile};
 use rover_link::config::{Config, InterfaceKind, Overrides, Parameters, Settings, Sources, Value};
 use rover_link::link::{
     CandidateKind, Counts, Handover, HandoverPath, HandoverPhase, HandoverReason, PathSnapshot,
-    PathState, PeerSnapshot, PeerState, RouteDirection, RouteId, RouteSnapshot, SignalingState,
-    Snapshot,
+    PathState, PeerSnapshot, PeerState, RefusalReason, RouteDirection, RouteId, RouteSnapshot,
+    SignalingState, Snapshot,
 };
 use rover_link::ros::logging;
 use rover_link::ros::params::{self, Start};
@@ -131,6 +131,7 @@ fn snapshot(seconds: f64) -> Snapshot {
         topic: "/rover_a/odom".to_owned(),
         open: false,
         remark: "refused\0 there".to_owned(),
+        refusal: Some(RefusalReason::NotAccepted),
         counts: Counts {
             messages: (seconds * 50.0) as u64,
             bytes,
@@ -203,7 +204,8 @@ fn peers_paths_and_topics_are_published_as_they_are() {
     };
     let started = Instant::now();
     let (up, down, path, topic, diagnostics) = graph.run(arrivals, |node| {
-        status.publish(node, &snapshot(started.elapsed().as_secs_f64()), &report);
+        let snapshot = snapshot(started.elapsed().as_secs_f64());
+        status.publish(node, &snapshot, &report, BTreeMap::new);
     });
 
     assert_eq!(up.state, LinkQuality::STATE_CONNECTED as u8);
@@ -275,7 +277,7 @@ fn handovers_are_told_to_late_joiners_too_with_the_time_they_happened() {
         events
     };
     let events = graph.run(arrivals, |node| {
-        status.publish(node, &snapshot(0.0), &BridgeReport::default());
+        status.publish(node, &snapshot(0.0), &BridgeReport::default(), BTreeMap::new);
     });
 
     let ids: Vec<u32> = events.iter().map(|event| event.handover_id).collect();

@@ -56,7 +56,7 @@ impl Rover {
 
     pub(crate) fn send(&self, number: u16, data: Bytes) {
         let (id, publisher) = (RouteId(number), PublisherId(1));
-        let message = OutgoingMessage { id, publisher, data, compressed: None };
+        let message = OutgoingMessage { id, publisher, number: 0, data, compressed: None };
         self.application.send(message, Instant::now());
     }
 
@@ -81,7 +81,8 @@ impl Rover {
             Received::Messages => return Ok(self.application.take(|_| false)),
             Received::Event(Event::RouteOffered { peer, id, .. }) => {
                 let queue = QueueLimits::default();
-                let answer = Ok(IncomingLimits { queue, max_message_size: MAX_MESSAGE_SIZE });
+                let answer =
+                    Ok(IncomingLimits { queue, max_message_size: MAX_MESSAGE_SIZE, again: false });
                 self.application.command(Command::AnswerRoute { peer, id, answer });
             }
             Received::Event(_) | Received::Nothing => {}

@@ -49,7 +49,7 @@ pub use names::{MAX_ID_BYTES, MAX_NAME_BYTES, NameError, TypeName, is_absolute_n
 pub use overrides::{Overrides, own_arguments};
 pub use parse::{known, known_parameters};
 pub use parse_topics::MAX_ROUTES;
-pub use qos::{Durability, History, QosOverrides, QosProfile, Reliability};
+pub use qos::{Durability, History, Liveliness, QosOverrides, QosProfile, Reliability, Timing};
 pub use secrets::{STRONG_FLEET_KEY_BYTES, Secrets};
 pub use selection::{LocalName, ResolvedTopic, Selection};
 pub use service::Service;

@@ -1,10 +1,12 @@
 //! What two rovers say on the control channel: JSON text, one object per data channel message.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::event::PublisherId;
 use super::inner::InnerOffer;
 use super::route::{Refusal, RouteId, RouteOffer};
 use super::snapshot::CandidateKind;
@@ -40,6 +42,9 @@ pub(crate) enum Control {
     },
     /// The sender takes a topic back.
     RouteWithdrawn { id: RouteId },
+    /// The publishers that a `transient_local` topic of the sender has now: its own kept samples are
+    /// those of these.
+    Publishers { id: RouteId, publishers: BTreeSet<PublisherId> },
     /// The sender reads link frames from now on.
     FramesReady,
     /// A further lane is to begin; the answer is an offer of the same number.

@@ -1,18 +1,38 @@
 //! What the application (the ROS side) tells the link, and what it is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::report::Handover;
 use super::route::{IncomingLimits, OutgoingRoute, Refusal, RouteId, RouteKind, RouteOffer};
+use crate::wire;
 
-/// Identity of one local publisher of a topic, from its GID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Identity of one publisher of a topic, from its GID. In JSON its 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct PublisherId(pub u128);
+
+impl From<PublisherId> for String {
+    fn from(id: PublisherId) -> Self {
+        format!("{:032x}", id.0)
+    }
+}
+
+impl TryFrom<String> for PublisherId {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(digits: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&digits, 16).map(Self)
+    }
+}
 
 /// A wish of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "seldom more than one waits")]
 pub enum Command {
     /// Offer a topic to the peers it admits, now and whenever one connects. An id that is offered
     /// again replaces the former offer.
@@ -27,12 +47,13 @@ pub enum Command {
         /// Number of the topic.
         id: RouteId,
     },
-    /// A local publisher has gone: its kept samples go too.
-    ForgetPublisher {
+    /// Which local publishers a topic has now: the kept samples of others go, and peers that keep
+    /// such samples are told.
+    SetPublishers {
         /// Number of the topic.
         id: RouteId,
-        /// The publisher.
-        publisher: PublisherId,
+        /// All of them.
+        publishers: BTreeSet<PublisherId>,
     },
     /// The answer to [`Event::RouteOffered`].
     AnswerRoute {
@@ -99,6 +120,15 @@ pub enum Event {
         /// The topic.
         offer: Box<RouteOffer>,
     },
+    /// Which publishers a `transient_local` topic has now at the peer, as far as it keeps track.
+    PublishersTold {
+        /// The peer.
+        peer: String,
+        /// Its number of the topic.
+        id: RouteId,
+        /// All of them.
+        publishers: BTreeSet<PublisherId>,
+    },
     /// The peer withdrew the topic, or its session is gone.
     RouteClosed {
         /// The peer.
@@ -133,6 +163,8 @@ pub struct OutgoingMessage {
     pub id: RouteId,
     /// Who published it here.
     pub publisher: PublisherId,
+    /// Its number at that publisher, from 1; 0 where the middleware has none.
+    pub number: u64,
     /// CDR, with its encapsulation header.
     pub data: Bytes,
     /// The same as a frame of Zstandard, where that pays: rovers get it instead.
@@ -156,4 +188,24 @@ pub struct IncomingMessage {
     pub max_size: u32,
     /// What it is.
     pub kind: RouteKind,
+    /// Who published it at the sender, where the topic is `transient_local`.
+    pub origin: Option<Origin>,
+    /// When the sender took it from its topic, by our clock; `None` until the offset of the clocks
+    /// is known.
+    pub taken: Option<Instant>,
+}
+
+/// Who published a message of a peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The publisher in the peer's ROS graph.
+    pub publisher: PublisherId,
+    /// The message's number there, from 1; 0 where the peer's middleware has none.
+    pub number: u64,
+}
+
+impl From<wire::Origin> for Origin {
+    fn from(wire::Origin { publisher, number }: wire::Origin) -> Self {
+        Self { publisher: PublisherId(publisher), number }
+    }
 }

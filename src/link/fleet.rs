@@ -189,7 +189,13 @@ impl Fleet {
                 self.outbox.withdraw(id);
                 self.offer_again(id);
             }
-            Command::ForgetPublisher { id, publisher } => self.outbox.forget(id, publisher),
+            Command::SetPublishers { id, publishers } => {
+                self.outbox.set_publishers(id, publishers);
+                let Some(offered) = self.outbox.get(id) else { return };
+                for session in self.peers.values_mut().filter_map(Peer::session_mut) {
+                    session.tell_publishers(id, offered);
+                }
+            }
             Command::SelectPath { peer, interface } => {
                 let session = self.peers.get_mut(&peer).and_then(Peer::session_mut);
                 if let Some(session) = session {

@@ -149,6 +149,11 @@ impl Incoming {
         Offer::Ask
     }
 
+    /// Has the peer offered this topic?
+    pub(crate) fn has(&self, id: RouteId) -> bool {
+        self.topics.contains_key(&id)
+    }
+
     /// Notes that the peer takes a topic back; was it offered?
     pub(crate) fn withdraw(&mut self, id: RouteId) -> bool {
         self.topics.remove(&id).is_some()
@@ -168,7 +173,7 @@ impl Incoming {
             return None;
         }
         progress.owed.remove(&id);
-        self.settle(id, answer)
+        self.settle(id, answer, progress)
     }
 
     /// Notes that the application changed its answer. `None` as for [`Incoming::handle_answer`]; where
@@ -177,23 +182,28 @@ impl Incoming {
         &mut self,
         id: RouteId,
         answer: Result<IncomingLimits, Refusal>,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Option<(&IncomingTopic, u32)> {
         if progress.owed.contains_key(&id) {
             return None;
         }
-        self.settle(id, answer)
+        self.settle(id, answer, progress)
     }
 
     fn settle(
         &mut self,
         id: RouteId,
         answer: Result<IncomingLimits, Refusal>,
+        progress: &mut Progress,
     ) -> Option<(&IncomingTopic, u32)> {
         let topic = self.topics.get_mut(&id)?;
         topic.state = match answer {
             Ok(limits) => {
                 topic.reassembly.set_max_message_size(limits.max_message_size);
+                if limits.again {
+                    topic.reassembly.set_delivered(0);
+                    progress.delivered.remove(&id);
+                }
                 IncomingState::Accepted
             }
             Err(refusal) => IncomingState::Refused(refusal),

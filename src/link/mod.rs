@@ -37,7 +37,7 @@ mod transport;
 
 pub use channels::PeerKind;
 pub use counts::Counts;
-pub use event::{Command, Event, IncomingMessage, OutgoingMessage, PublisherId};
+pub use event::{Command, Event, IncomingMessage, Origin, OutgoingMessage, PublisherId};
 pub use fleet::{Fleet, MAX_DATAGRAMS_AT_ONCE};
 pub use identity::Identity;
 pub use interface::{LocalAddress, NetworkInterface};

@@ -1,7 +1,7 @@
 //! The topics of ours: what is offered to the peers, and the last samples of each publisher that
 //! a peer gets when it connects late (`transient_local`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,10 +11,12 @@ use super::counts::Counts;
 use super::event::{OutgoingMessage, PublisherId};
 use super::queue::Payload;
 use super::route::{OutgoingRoute, RouteId};
+use crate::config::Durability;
+use crate::wire::Origin;
 
 /// Publishers of one topic whose samples are kept; beyond it the one that was silent longest goes.
 /// Tuned for `/tf_static`, where a large robot has some dozens.
-const MAX_PUBLISHERS: usize = 256;
+pub(crate) const MAX_PUBLISHERS: usize = 256;
 
 /// A message may come so much of the period early: publishers are not exact.
 const EARLY: f64 = 0.1;
@@ -26,16 +28,20 @@ pub(crate) struct Sample {
     data: Bytes,
     compressed: Option<Bytes>,
     taken: Instant,
+    /// Of topics whose samples are kept: a receiver keeps those of each publisher too.
+    origin: Option<Origin>,
 }
 
 impl Sample {
-    /// The message as it crosses to a peer. A standard one gets it as it is: whether it can
-    /// decompress anything is not known.
+    /// The message as it crosses to a peer. A standard one gets it as it is, and nothing else:
+    /// whether it can decompress anything is not known.
     pub(crate) fn for_peer(&self, kind: PeerKind) -> Numbered {
         let Self { sequence, ref data, taken, .. } = *self;
         let compressed = self.compressed.as_ref().filter(|_| kind == PeerKind::Rover);
+        let origin = self.origin.filter(|_| kind == PeerKind::Rover);
         let is_compressed = compressed.is_some();
-        Numbered { sequence, data: compressed.unwrap_or(data).clone(), is_compressed, taken }
+        let data = compressed.unwrap_or(data).clone();
+        Numbered { sequence, data, is_compressed, taken, origin }
     }
 }
 
@@ -46,6 +52,7 @@ pub(crate) struct Numbered {
     pub(crate) data: Bytes,
     pub(crate) is_compressed: bool,
     pub(crate) taken: Instant,
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Payload for Numbered {
@@ -66,6 +73,8 @@ pub(crate) struct Offered {
     for_all: u64,
     /// By publisher, the one that published last at the end.
     history: VecDeque<(PublisherId, VecDeque<Sample>)>,
+    /// The topic's publishers, as the application last told them.
+    publishers: BTreeSet<PublisherId>,
     /// Of all messages, and of those that are dropped before any peer's queue.
     pub(crate) counts: Counts,
     /// When the next message is due under `min_period`.
@@ -87,6 +96,7 @@ impl Outbox {
             sequence: 0,
             for_all: 0,
             history: VecDeque::new(),
+            publishers: BTreeSet::new(),
             counts: Counts::default(),
             due: None,
         });
@@ -110,9 +120,11 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn forget(&mut self, id: RouteId, publisher: PublisherId) {
+    /// Notes which publishers a topic has now; what the others published is no longer kept.
+    pub(crate) fn set_publishers(&mut self, id: RouteId, publishers: BTreeSet<PublisherId>) {
         if let Some(offered) = self.topics.get_mut(&id) {
-            offered.history.retain(|(kept, _)| *kept != publisher);
+            offered.history.retain(|(kept, _)| publishers.contains(kept));
+            offered.publishers = publishers;
         }
     }
 
@@ -170,8 +182,10 @@ impl Outbox {
             return None;
         }
         offered.sequence += 1;
-        let OutgoingMessage { data, compressed, .. } = message;
-        Some(Sample { sequence: offered.sequence, data, compressed, taken })
+        let OutgoingMessage { publisher, number, data, compressed, .. } = message;
+        let origin = Origin { publisher: publisher.0, number };
+        let origin = (offered.route.history > 0).then_some(origin);
+        Some(Sample { sequence: offered.sequence, data, compressed, taken, origin })
     }
 }
 
@@ -196,12 +210,26 @@ impl Offered {
         true
     }
 
-    /// The kept samples as they cross to a peer of this kind, oldest first.
+    /// Its publishers, where a receiver has to know them.
+    pub(crate) fn publishers(&self) -> Option<&BTreeSet<PublisherId>> {
+        let publishers = Some(&self.publishers).filter(|all| all.len() <= MAX_PUBLISHERS);
+        publishers.filter(|_| self.is_latched())
+    }
+
+    /// The kept samples as they cross to a peer of this kind, oldest first; none while the topic is
+    /// volatile.
     pub(crate) fn history(&self, kind: PeerKind) -> Vec<Numbered> {
+        if !self.is_latched() {
+            return Vec::new();
+        }
         let samples = self.history.iter().flat_map(|(_, samples)| samples);
         let mut samples: Vec<_> = samples.map(|sample| sample.for_peer(kind)).collect();
         samples.sort_by_key(|sample| sample.sequence);
         samples
+    }
+
+    fn is_latched(&self) -> bool {
+        self.route.offer.qos.durability == Durability::TransientLocal
     }
 
     fn keep(&mut self, publisher: PublisherId, sample: &Sample) {
@@ -229,8 +257,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{
-        Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
-        Reliability, TypeName,
+        Compression, Delivery, History, PeerFilter, Priority, QosProfile, QueueLimits, Reliability,
+        Timing, TypeName,
     };
     use crate::link::{RouteKind, RouteOffer};
 
@@ -246,6 +274,7 @@ pub(crate) mod tests {
                     durability: Durability::TransientLocal,
                     history: History::KeepLast,
                     depth: 1,
+                    timing: Timing::default(),
                 },
                 kind: RouteKind::Topic,
             },
@@ -265,6 +294,7 @@ pub(crate) mod tests {
         OutgoingMessage {
             id: RouteId(1),
             publisher: PublisherId(publisher),
+            number: 1,
             data: Bytes::from_static(text.as_bytes()),
             compressed: None,
         }
@@ -284,7 +314,7 @@ pub(crate) mod tests {
             outbox.add(message(publisher, text), Instant::now());
         }
         assert_eq!(kept(&outbox), [(2, Bytes::from("two")), (3, Bytes::from("new"))]);
-        outbox.forget(RouteId(1), PublisherId(2));
+        outbox.set_publishers(RouteId(1), BTreeSet::from([PublisherId(1)]));
         assert_eq!(kept(&outbox), [(3, Bytes::from("new"))]);
     }
 
@@ -326,6 +356,20 @@ pub(crate) mod tests {
             let at = start + number * min_period + jitter;
             assert!(outbox.add(message(1, "x"), at).is_some(), "message {number}");
         }
+    }
+
+    #[test]
+    fn what_is_latched_outlasts_a_time_as_a_volatile_topic() {
+        let mut outbox = Outbox::default();
+        outbox.offer(RouteId(1), route(1));
+        outbox.add(message(1, "map"), Instant::now());
+        let mut volatile = route(1);
+        volatile.offer.qos.durability = Durability::Volatile;
+        outbox.offer(RouteId(1), volatile);
+        outbox.add(message(1, "new map"), Instant::now());
+        assert!(kept(&outbox).is_empty());
+        outbox.offer(RouteId(1), route(1));
+        assert_eq!(kept(&outbox), [(2, Bytes::from("new map"))]);
     }
 
     #[test]

@@ -310,6 +310,7 @@ impl Outgoing {
             // Bounded by the topic's `max_message_size`, which is 32 bits wide.
             length: u32::try_from(message.data.len()).unwrap_or(u32::MAX),
             is_compressed: message.is_compressed,
+            origin: message.origin,
         };
         let fragment = Fragment::of(&message.data, offset, id.0, header, length);
         let mut encoded = Vec::with_capacity(fragment.encoded_len());
@@ -390,7 +391,8 @@ mod tests {
 
     fn push(outgoing: &mut Outgoing, sequence: u64) {
         let data = Bytes::from_static(b"x");
-        outgoing.push(ID, Numbered { sequence, data, is_compressed: false, taken: Instant::now() });
+        let (is_compressed, taken, origin) = (false, Instant::now(), None);
+        outgoing.push(ID, Numbered { sequence, data, is_compressed, taken, origin });
     }
 
     fn next(outgoing: &mut Outgoing) -> Option<u64> {

@@ -94,7 +94,8 @@ pub struct OutgoingRoute {
     pub queue: QueueLimits,
     /// Messages that are larger before they are compressed are dropped and counted, bytes.
     pub max_message_size: u32,
-    /// Samples kept per publisher for peers that connect late; 0 for volatile topics.
+    /// Samples kept per publisher for peers that connect late, which get them while the topic is
+    /// offered as `transient_local`; 0 where no publisher latches any.
     pub history: usize,
 }
 
@@ -105,6 +106,9 @@ pub struct IncomingLimits {
     pub queue: QueueLimits,
     /// Larger messages, compressed or not, are dropped and counted, bytes.
     pub max_message_size: u32,
+    /// Is what was delivered before to be delivered again, as far as the sender still has it? So it
+    /// is where the receiver no longer has a place for it.
+    pub again: bool,
 }
 
 /// Why a receiver refused a route.

@@ -11,7 +11,7 @@ use super::event::{Event, IncomingMessage};
 use super::identity::Identity;
 use super::incoming::{Incoming, Offer, Progress};
 use super::lanes::{Lane, Lanes, LanesOutput};
-use super::outbox::{Offered, Outbox, Sample};
+use super::outbox::{MAX_PUBLISHERS, Offered, Outbox, Sample};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::proof::{self, Party};
@@ -90,6 +90,15 @@ impl Session {
             lifespan: u64::try_from(offered.route.lifespan.as_micros()).unwrap_or(u64::MAX),
             offer: offered.route.offer.clone(),
         });
+        self.tell_publishers(id, offered);
+    }
+
+    /// Tells the peer which publishers a topic has that it was offered, if it has to know.
+    pub(super) fn tell_publishers(&mut self, id: RouteId, offered: &Offered) {
+        let is_told = self.lanes.kind() == PeerKind::Rover && self.outgoing.get(id).is_some();
+        if let Some(publishers) = offered.publishers().filter(|_| is_told) {
+            self.send(&Control::Publishers { id, publishers: publishers.clone() });
+        }
     }
 
     /// Queues a message of a topic of ours.
@@ -121,7 +130,7 @@ impl Session {
         &mut self,
         id: RouteId,
         answer: Result<IncomingLimits, Refusal>,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Option<Delivery> {
         let (topic, revision) = self.incoming.change_answer(id, answer.clone(), progress)?;
         let delivery = topic.offer.delivery;
@@ -318,6 +327,11 @@ impl Session {
                 .incoming
                 .withdraw(id)
                 .then(|| put_out(Event::RouteClosed { peer: self.peer.clone(), id })),
+            Control::Publishers { id, publishers } => {
+                let peer = self.peer.clone();
+                let is_kept = publishers.len() <= MAX_PUBLISHERS && self.incoming.has(id);
+                is_kept.then(|| put_out(Event::PublishersTold { peer, id, publishers }))
+            }
             Control::FramesReady => {
                 self.lanes.handle_frames_ready(now);
                 None
@@ -472,6 +486,8 @@ impl Session {
             is_compressed: complete.is_compressed,
             max_size: complete.max_size,
             kind: topic.offer.kind,
+            origin: complete.origin.map(Into::into),
+            taken: self.lanes.multipath().taken_at(complete.taken, now),
         })
     }
 }

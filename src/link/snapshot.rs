@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
-use super::route::RouteId;
+use super::route::{RefusalReason, RouteId};
 use crate::config::InterfaceKind;
 
 /// All peers that the node knows of.
@@ -208,6 +208,8 @@ pub struct RouteSnapshot {
     pub open: bool,
     /// Why it is not, for people; empty otherwise.
     pub remark: String,
+    /// The reason of a refusal, for programs.
+    pub refusal: Option<RefusalReason>,
     /// What became of its messages.
     pub counts: Counts,
     /// Messages that wait.

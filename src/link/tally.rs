@@ -78,11 +78,11 @@ fn sent(
     topic: Option<&OutgoingTopic>,
     counts: Counts,
 ) -> RouteSnapshot {
-    let (open, remark) = match topic.map(|topic| &topic.answer) {
-        Some(Answer::Accepted) => (true, String::new()),
-        Some(Answer::Awaited) => (false, "not answered by the peer yet".to_owned()),
-        Some(Answer::Refused(refusal)) => (false, refusal.text.clone()),
-        None => (false, String::new()),
+    let (open, remark, refusal) = match topic.map(|topic| &topic.answer) {
+        Some(Answer::Accepted) => (true, String::new(), None),
+        Some(Answer::Awaited) => (false, "not answered by the peer yet".to_owned(), None),
+        Some(Answer::Refused(refusal)) => (false, refusal.text.clone(), Some(refusal.reason)),
+        None => (false, String::new(), None),
     };
     RouteSnapshot {
         id,
@@ -90,6 +90,7 @@ fn sent(
         topic: offered.route.offer.topic.clone(),
         open,
         remark,
+        refusal,
         counts,
         waiting: topic.map_or(0, |topic| topic.waiting() as u64),
         waiting_bytes: topic.map_or(0, |topic| topic.waiting_bytes() as u64),
@@ -97,10 +98,10 @@ fn sent(
 }
 
 fn received(id: RouteId, topic: &IncomingTopic, counts: Counts) -> RouteSnapshot {
-    let (open, remark) = match &topic.state {
-        IncomingState::Accepted => (true, String::new()),
-        IncomingState::Awaited => (false, "not answered yet".to_owned()),
-        IncomingState::Refused(refusal) => (false, refusal.text.clone()),
+    let (open, remark, refusal) = match &topic.state {
+        IncomingState::Accepted => (true, String::new(), None),
+        IncomingState::Awaited => (false, "not answered yet".to_owned(), None),
+        IncomingState::Refused(refusal) => (false, refusal.text.clone(), Some(refusal.reason)),
     };
     RouteSnapshot {
         id,
@@ -108,6 +109,7 @@ fn received(id: RouteId, topic: &IncomingTopic, counts: Counts) -> RouteSnapshot
         topic: topic.offer.topic.clone(),
         open,
         remark,
+        refusal,
         counts,
         // What is complete is the application's at once.
         waiting: 0,

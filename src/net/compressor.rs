@@ -67,7 +67,7 @@ mod tests {
 
     fn send(application: &ApplicationEnd, id: u16, data: Vec<u8>) {
         let (id, publisher, data) = (RouteId(id), PublisherId(1), data.into());
-        let message = OutgoingMessage { id, publisher, data, compressed: None };
+        let message = OutgoingMessage { id, publisher, number: 0, data, compressed: None };
         application.send(message, Instant::now());
     }
 

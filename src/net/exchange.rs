@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
+use super::clock;
 use super::compression::{CompressionError, decompress};
-use super::routes::{Held, InWork, Incoming, Outcome, Outgoing, Stage, Taken};
+use super::routes::{Held, InWork, Incoming, Latency, Outcome, Outgoing, Stage, Taken};
 use super::signal_strength::{SignalStrengthError, SignalStrengths};
 use crate::config::{Delivery, QueueLimits};
-use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, Payload, RouteId, Snapshot};
+use crate::link::{Command, Event, IncomingMessage, OutgoingMessage, RouteId, Snapshot};
 
 #[derive(Default)]
 struct ToDriver {
@@ -117,7 +118,7 @@ impl ApplicationEnd {
                     incoming.close();
                 }
             }
-            Command::ForgetPublisher { .. }
+            Command::SetPublishers { .. }
             | Command::AnswerRoute { .. }
             | Command::ChangeAnswer { answer: Ok(_), .. }
             | Command::SelectPath { .. }
@@ -246,13 +247,20 @@ impl ApplicationEnd {
         let _ = self.shared.calls_wake.set(Box::new(wake));
     }
 
-    /// Counts a message that was taken: it is published, or there is no way to.
-    pub fn settle(&self, message: &IncomingMessage, is_published: bool) {
-        let outcome = if is_published { Outcome::Published } else { Outcome::Closed };
+    /// Counts a message that was taken.
+    pub fn settle(&self, message: &IncomingMessage, outcome: Outcome, now: Instant) {
         let mut inbox = lock(&self.shared.to_application);
         if let Some(incoming) = inbox.queues.get_mut(&(message.peer.clone(), message.id)) {
-            incoming.settle(message.size(), outcome);
+            incoming.settle(message, outcome, now);
         }
+    }
+
+    /// How long the messages of each route of a peer's took that were published since this was last
+    /// asked.
+    pub fn take_latencies(&self) -> BTreeMap<(String, RouteId), Latency> {
+        let mut inbox = lock(&self.shared.to_application);
+        let queues = inbox.queues.iter_mut();
+        queues.map(|(key, incoming)| (key.clone(), incoming.take_latency())).collect()
     }
 
     /// The CDR of a message that was taken. `None` where it was compressed and is damaged or larger
@@ -275,7 +283,7 @@ impl ApplicationEnd {
         let IncomingMessage { peer, id, topic, .. } = message;
         let mut inbox = lock(&self.shared.to_application);
         let Some(incoming) = inbox.queues.get_mut(&(peer.clone(), *id)) else { return };
-        let dropped = incoming.settle(message.size(), Outcome::Refused).dropped_oversize;
+        let dropped = incoming.settle(message, Outcome::Refused, clock::now()).dropped_oversize;
         drop(inbox);
         // The first one, and then ever more seldom.
         if dropped.is_power_of_two() {
@@ -339,7 +347,16 @@ impl DriverEnd {
 
     /// Tells the application something.
     pub fn event(&self, event: Event) {
-        lock(&self.shared.to_application).events.push_back(event);
+        let mut inbox = lock(&self.shared.to_application);
+        if let Event::PublishersTold { peer, id, .. } = &event {
+            // Only the newest counts, and a peer that tells it faster than it is heard fills no queue.
+            let (of, number) = (peer, id);
+            inbox.events.retain(|waiting| {
+                !matches!(waiting, Event::PublishersTold { peer, id, .. } if peer == of && id == number)
+            });
+        }
+        inbox.events.push_back(event);
+        drop(inbox);
         self.shared.application_wake.notify_all();
     }
 
@@ -407,7 +424,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::link::{Refusal, RefusalReason, RouteKind};
+    use crate::link::{PublisherId, Refusal, RefusalReason, RouteKind};
 
     const WAIT: Duration = Duration::from_secs(20);
 
@@ -420,6 +437,8 @@ mod tests {
             is_compressed: false,
             max_size: 100,
             kind: RouteKind::Topic,
+            origin: None,
+            taken: None,
         }
     }
 
@@ -459,6 +478,22 @@ mod tests {
         assert_eq!(texts(application.take(|_| false)), ["one"]);
         assert!(application.take_calls(|_| true).is_empty());
         assert_eq!(application.take_calls(|_| false), [call]);
+    }
+
+    #[test]
+    fn of_what_a_peer_tells_of_its_publishers_the_newest_counts() {
+        let (application, driver) = exchange();
+        let told = |id: u16, publishers: &[u128]| {
+            let publishers = publishers.iter().copied().map(PublisherId).collect();
+            Event::PublishersTold { peer: "b".to_owned(), id: RouteId(id), publishers }
+        };
+        for event in [told(1, &[1]), told(2, &[1]), told(1, &[1, 2])] {
+            driver.event(event);
+        }
+        let next = || application.receive(Duration::ZERO, |_| false);
+        assert_eq!(next(), Received::Event(told(2, &[1])));
+        assert_eq!(next(), Received::Event(told(1, &[1, 2])));
+        assert_eq!(next(), Received::Nothing);
     }
 
     #[test]
@@ -512,12 +547,12 @@ mod tests {
         assert_eq!(counted(3), (0, 2, 1, 0));
         let two = application.take(|_| false).remove(0);
         assert_eq!(counted(3), (0, 2, 1, 0), "in hand");
-        application.settle(&two, true);
+        application.settle(&two, Outcome::Published, Instant::now());
         assert_eq!(counted(3), (1, 1, 1, 0));
         driver.close_incoming("b", RouteId(1));
         driver.deliver(message("too late"));
         let three = application.take(|_| false).remove(0);
-        application.settle(&three, false);
+        application.settle(&three, Outcome::Closed, Instant::now());
         assert_eq!(counted(4), (1, 0, 1, 2));
         driver.open_incoming("b", RouteId(1), Delivery::Reliable, limits, 1);
         assert_eq!(counted(4), (1, 0, 1, 2), "the same run of the peer");

@@ -26,5 +26,5 @@ pub use compressor::Compressor;
 pub use driver::{DriverHandle, StartError, start};
 pub use exchange::{ApplicationEnd, DriverEnd, Received, exchange};
 pub use identity::{IdentityError, load_or_create};
-pub use routes::{Held, Taken};
+pub use routes::{Held, Latency, Outcome, Taken};
 pub use signal_strength::SignalStrengthError;

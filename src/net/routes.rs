@@ -1,6 +1,6 @@
 //! What waits of each route between ROS and the driver, and what became of the rest.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -190,12 +190,47 @@ impl Outgoing {
 
 /// What became of a message that the application took.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Outcome {
+pub enum Outcome {
+    /// It was published.
     Published,
     /// It cannot be made whole within the limit of its route.
     Refused,
+    /// It was published before.
+    Old,
     /// There is no publisher for it, or ROS refuses it.
     Closed,
+}
+
+/// How long messages of a route took, from when they were taken from the topic at the sender until
+/// they were published here.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Latency {
+    /// Messages of which it is known.
+    messages: u32,
+    /// Of all of them, s.
+    sum: f64,
+    /// Of the slowest, s.
+    max: f64,
+}
+
+impl Latency {
+    /// Takes that of one more message.
+    pub fn add(&mut self, latency: Duration) {
+        let latency = latency.as_secs_f64();
+        self.messages += 1;
+        self.sum += latency;
+        self.max = self.max.max(latency);
+    }
+
+    /// The mean, s; NaN of no message.
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.messages)
+    }
+
+    /// The highest, s; NaN of no message.
+    pub fn max(&self) -> f64 {
+        if self.messages == 0 { f64::NAN } else { self.max }
+    }
 }
 
 /// What waits of a route of a peer's.
@@ -205,6 +240,8 @@ pub(super) struct Incoming {
     in_hand: (usize, usize),
     /// Besides what the queue counts.
     counts: Counts,
+    /// Since it was last taken.
+    latency: Latency,
     /// That of the peer whose messages these are; see [`crate::link::Output::IncomingOpened`].
     run: u64,
     is_open: bool,
@@ -217,7 +254,8 @@ impl Incoming {
             Delivery::Latest => QueueLimits { messages: limits.messages.min(CLUMP), ..limits },
         };
         let queue = MessageQueue::new(Delivery::Reliable, limits);
-        Self { queue, in_hand: (0, 0), counts: Counts::default(), run, is_open: true }
+        let (counts, latency) = (Counts::default(), Latency::default());
+        Self { queue, in_hand: (0, 0), counts, latency, run, is_open: true }
     }
 
     /// Goes on with what waits of a former one, and in the same run with what was counted.
@@ -249,15 +287,31 @@ impl Incoming {
     }
 
     /// Counts a message that the application has taken.
-    pub(super) fn settle(&mut self, bytes: usize, outcome: Outcome) -> &Counts {
+    pub(super) fn settle(
+        &mut self,
+        message: &IncomingMessage,
+        outcome: Outcome,
+        now: Instant,
+    ) -> &Counts {
         let (messages, held) = self.in_hand;
-        self.in_hand = (messages.saturating_sub(1), held.saturating_sub(bytes));
+        self.in_hand = (messages.saturating_sub(1), held.saturating_sub(message.size()));
         match outcome {
-            Outcome::Published => self.counts.messages += 1,
+            Outcome::Published => {
+                self.counts.messages += 1;
+                if let Some(taken) = message.taken {
+                    self.latency.add(now.saturating_duration_since(taken));
+                }
+            }
             Outcome::Refused => self.counts.dropped_oversize += 1,
+            Outcome::Old => self.counts.dropped_old += 1,
             Outcome::Closed => self.counts.dropped_closed += 1,
         }
         &self.counts
+    }
+
+    /// How long messages took since this was last asked.
+    pub(super) fn take_latency(&mut self) -> Latency {
+        std::mem::take(&mut self.latency)
     }
 
     /// Nothing more comes; what has arrived can still be taken.

@@ -20,7 +20,7 @@ use crate::config::{Admission, QosProfile};
 use crate::link::{
     Command, Event, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId, RouteOffer,
 };
-use crate::net::Received;
+use crate::net::{Outcome, Received, clock};
 
 /// How often subscriptions are checked against what we offer, at most; also how late a stop is
 /// noticed.
@@ -70,6 +70,7 @@ impl Inbound {
                 self.reconsider();
             }
             self.check();
+            self.topics.confirm();
             let now = Instant::now();
             // While a topic waits for its turn, look again when it may be ready.
             let timeout = match now < self.all_ready_at {
@@ -117,17 +118,20 @@ impl Inbound {
     fn publish(&mut self, message: &IncomingMessage) {
         let IncomingMessage { peer, topic: name, .. } = message;
         let application = &self.shared.application;
-        let Some(topic) = self.topics.get_mut(name) else {
-            application.settle(message, false);
-            return;
-        };
         let Some(data) = application.unpack(message) else { return };
-        let published = topic.publish(&data);
-        if let Err(error) = &published {
-            log::debug!("{peer}: cannot publish topic={name}: {error}");
+        let outcome = match self.topics.publish(message, &data) {
+            Some(Ok(true)) => Outcome::Published,
+            Some(Ok(false)) => Outcome::Old,
+            Some(Err(error)) => {
+                log::debug!("{peer}: cannot publish topic={name}: {error}");
+                Outcome::Closed
+            }
+            None => Outcome::Closed,
+        };
+        application.settle(message, outcome, clock::now());
+        if let Some(topic) = self.topics.get(name) {
+            self.all_ready_at = self.all_ready_at.max(topic.ready_at());
         }
-        application.settle(message, published.is_ok());
-        self.all_ready_at = self.all_ready_at.max(topic.ready_at());
     }
 
     fn handle(&mut self, event: Event) {
@@ -143,6 +147,12 @@ impl Inbound {
                 self.shared.calls.event(event);
             }
             Event::RouteOffered { peer, id, offer } => self.answer((peer, id), &offer),
+            Event::PublishersTold { peer, id, publishers } => {
+                let route = self.routes.get(&(peer.clone(), id));
+                if let Some(route) = route.filter(|route| route.answer.is_ok()) {
+                    self.topics.follow(&route.offer.topic, &peer, &publishers);
+                }
+            }
             Event::RouteClosed { ref peer, id } => {
                 self.close(&(peer.clone(), id));
                 self.shared.calls.event(event);
@@ -172,7 +182,8 @@ impl Inbound {
         self.close(&key);
         let answer = self.open(&key, offer);
         let (peer, id) = key.clone();
-        let told = answer.clone().map(|grant| grant.limits);
+        let told = answer.clone().map(|(grant, again)| IncomingLimits { again, ..grant.limits });
+        let answer = answer.map(|(grant, _)| grant);
         self.note(key, Route { offer: offer.clone(), answer });
         self.shared.application.command(Command::AnswerRoute { peer, id, answer: told });
     }
@@ -186,15 +197,16 @@ impl Inbound {
                 continue;
             }
             self.topics.release(&offer.topic, &key);
-            let new = self.open(&key, &offer);
+            let opened = self.open(&key, &offer);
+            let new = opened.clone().map(|(grant, _)| grant);
             if new == answer {
                 continue;
             }
             if new.is_err() {
-                self.topics.remove_unused(&offer.topic, &self.shared);
+                self.topics.remove_unused(&offer.topic);
             }
             let (peer, id) = key.clone();
-            let told = new.clone().map(|grant| grant.limits);
+            let told = opened.map(|(grant, again)| IncomingLimits { again, ..grant.limits });
             self.note(key, Route { offer, answer: new });
             self.shared.application.command(Command::ChangeAnswer { peer, id, answer: told });
         }
@@ -221,13 +233,14 @@ impl Inbound {
         self.routes.insert(key, route);
     }
 
-    /// Decides about an offer, and sees to it that what is granted can be published.
-    fn open(&mut self, key: &RouteKey, offer: &RouteOffer) -> Result<Grant, Refusal> {
+    /// Decides about an offer, and sees to it that what is granted can be published. Tells too whether
+    /// samples that were latched here before are gone.
+    fn open(&mut self, key: &RouteKey, offer: &RouteOffer) -> Result<(Grant, bool), Refusal> {
         let (grant, type_support) = self.decide(key, offer)?;
         let (topic, type_name) = (&offer.topic, &offer.type_name);
         let user = key.clone();
         let advertised = self.topics.advertise(topic, user, type_support, grant.qos, &self.shared);
-        advertised.map_err(|error| {
+        let again = advertised.map_err(|error| {
             let reason = match &error {
                 AdvertiseError::OtherType(_) => RefusalReason::TypeMismatch,
                 AdvertiseError::TooMany => RefusalReason::TooMany,
@@ -235,7 +248,7 @@ impl Inbound {
             };
             refusal(reason, format!("{topic} cannot be published as {type_name}: {error}"))
         })?;
-        Ok(grant)
+        Ok((grant, again))
     }
 
     /// Decides about an offer. All of it comes from the network.
@@ -252,8 +265,6 @@ impl Inbound {
             );
             refusal(RefusalReason::NotAccepted, text)
         })?;
-        let limits =
-            IncomingLimits { queue: admitted.queue, max_message_size: admitted.max_message_size };
         if let Some(expected) = admitted.type_name.filter(|expected| *expected != type_name) {
             let text = format!(
                 "{topic} is {type_name} at the sender, but {expected} is configured at the \
@@ -276,6 +287,8 @@ impl Inbound {
             return Err(refusal(RefusalReason::TypeMismatch, text));
         }
         let qos = qos::publisher(admitted.qos, offer.qos);
+        let (queue, max_message_size) = (admitted.queue, admitted.max_message_size);
+        let limits = IncomingLimits { queue, max_message_size, again: false };
         Ok((Grant { limits, qos }, type_support))
     }
 

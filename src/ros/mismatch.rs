@@ -74,10 +74,8 @@ mod tests {
     use crate::config::{Durability, Reliability};
     use crate::link::PublisherId;
 
-    const WEAK: EndpointQos =
-        EndpointQos { reliability: Reliability::BestEffort, durability: Durability::Volatile };
-    const STRONG: EndpointQos =
-        EndpointQos { reliability: Reliability::Reliable, durability: Durability::TransientLocal };
+    const WEAK: EndpointQos = EndpointQos::new(Reliability::BestEffort, Durability::Volatile);
+    const STRONG: EndpointQos = EndpointQos::new(Reliability::Reliable, Durability::TransientLocal);
 
     fn endpoint(type_name: &str, type_hash: &str, qos: EndpointQos) -> Endpoint {
         let id = PublisherId(1);

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod handovers;
 #[forbid(unsafe_code)]
 mod inbound;
+mod lateness;
 #[forbid(unsafe_code)]
 pub mod logging;
 #[forbid(unsafe_code)]
@@ -42,6 +43,7 @@ pub mod services;
 mod shared;
 #[forbid(unsafe_code)]
 pub mod signal_strength;
+mod stand_ins;
 #[forbid(unsafe_code)]
 pub mod status;
 #[forbid(unsafe_code)]

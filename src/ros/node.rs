@@ -107,7 +107,8 @@ pub fn run(overrides: Overrides, stop: &AtomicBool) -> Result<(), NodeError> {
         status.publish_handovers(bridge.handovers().take());
         if clock::now() >= status.next_due() {
             let report = bridge.report().lock().clone();
-            status.publish(&mut node, &application.snapshot(), &report);
+            let latencies = || application.take_latencies();
+            status.publish(&mut node, &application.snapshot(), &report, latencies);
         }
         rosout.publish();
         if bridge.has_failed() {

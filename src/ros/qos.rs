@@ -21,8 +21,11 @@
 //! keeps all wait for its slowest subscriber, and one that waits here would hold up other topics.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::config::{Delivery, Durability, History, QosOverrides, QosProfile, Reliability};
+use crate::config::{
+    Delivery, Durability, History, Liveliness, QosOverrides, QosProfile, Reliability, Timing,
+};
 
 /// Samples that our own subscriptions keep: a program can publish thousands before the thread that
 /// takes them gets its turn. Fast DDS holds no more in its default configuration, and refuses new
@@ -51,13 +54,34 @@ pub struct EndpointQos {
     pub reliability: Reliability,
     /// Durability.
     pub durability: Durability,
+    /// Deadline, lifespan and liveliness.
+    pub timing: Timing,
 }
 
 impl EndpointQos {
+    /// These policies, without any limit of time.
+    pub const fn new(reliability: Reliability, durability: Durability) -> Self {
+        Self { reliability, durability, timing: Timing::NONE }
+    }
+
     /// Does a subscription that requests `requested` get the messages of a publisher that offers
     /// `self`?
     pub fn satisfies(self, requested: Self) -> bool {
-        self.reliability >= requested.reliability && self.durability >= requested.durability
+        let (offered, wanted) = (self.timing, requested.timing);
+        self.reliability >= requested.reliability
+            && self.durability >= requested.durability
+            && is_within(offered.deadline, wanted.deadline)
+            && offered.liveliness >= wanted.liveliness
+            && is_within(offered.lease, wanted.lease)
+    }
+}
+
+/// Is a time that is offered within the one that is requested, where `None` has no end?
+fn is_within(offered: Option<Duration>, requested: Option<Duration>) -> bool {
+    match (offered, requested) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(offered), Some(requested)) => offered <= requested,
     }
 }
 
@@ -71,13 +95,25 @@ impl fmt::Display for EndpointQos {
         f.write_str(match self.durability {
             Durability::Volatile => ", volatile",
             Durability::TransientLocal => ", transient_local",
-        })
+        })?;
+        let Timing { deadline, liveliness, lease, .. } = self.timing;
+        if let Some(deadline) = deadline {
+            write!(f, ", deadline {} s", deadline.as_secs_f64())?;
+        }
+        if liveliness == Liveliness::ManualByTopic {
+            f.write_str(", manual_by_topic")?;
+        }
+        match lease {
+            Some(lease) => write!(f, ", lease {} s", lease.as_secs_f64()),
+            None => Ok(()),
+        }
     }
 }
 
 impl From<QosProfile> for EndpointQos {
     fn from(profile: QosProfile) -> Self {
-        Self { reliability: profile.reliability, durability: profile.durability }
+        let QosProfile { reliability, durability, timing, .. } = profile;
+        Self { reliability, durability, timing }
     }
 }
 
@@ -88,6 +124,7 @@ pub fn offered(
 ) -> QosProfile {
     let found = publishers.clone().map(|publisher| publisher.reliability).min();
     let reliability = overrides.reliability.or(found).unwrap_or(Reliability::Reliable);
+    let timing = weakest(publishers.clone().map(|publisher| publisher.timing));
     let found = publishers.map(|publisher| publisher.durability).min();
     let durability = overrides.durability.or(found).unwrap_or(Durability::Volatile);
     let depth = overrides.depth.unwrap_or(match durability {
@@ -95,7 +132,21 @@ pub fn offered(
         Durability::TransientLocal => TRANSIENT_LOCAL_DEPTH,
     });
     let history = overrides.history.unwrap_or(History::KeepLast);
-    QosProfile { reliability, durability, history, depth }
+    QosProfile { reliability, durability, history, depth, timing }
+}
+
+/// What all publishers promise: the longest of their times, and none where one promises none.
+fn weakest(publishers: impl Iterator<Item = Timing> + Clone) -> Timing {
+    let longest = |time: fn(&Timing) -> Option<Duration>| {
+        let times: Option<Vec<_>> = publishers.clone().map(|timing| time(&timing)).collect();
+        times.and_then(|times| times.into_iter().max())
+    };
+    Timing {
+        deadline: longest(|timing| timing.deadline),
+        lifespan: longest(|timing| timing.lifespan),
+        liveliness: publishers.clone().map(|timing| timing.liveliness).min().unwrap_or_default(),
+        lease: longest(|timing| timing.lease),
+    }
 }
 
 /// QoS of our subscription to a topic that is offered with `offer`.
@@ -112,15 +163,25 @@ pub fn publisher(overrides: QosOverrides, offer: QosProfile) -> QosProfile {
     let keeps_all = overrides.history.unwrap_or(offer.history) == History::KeepAll;
     let resends = (reliability, durability) == (Reliability::Reliable, Durability::Volatile);
     let depth = if resends || keeps_all { asked.max(PUBLISHER_DEPTH) } else { asked };
-    QosProfile { reliability, durability, history: History::KeepLast, depth }
+    let timing = offer.timing;
+    QosProfile { reliability, durability, history: History::KeepLast, depth, timing }
 }
 
-/// Samples per publisher that the sender keeps for peers that connect late.
-pub fn kept_for_late_joiners(offer: QosProfile) -> usize {
-    match (offer.durability, offer.history) {
-        (Durability::Volatile, _) => 0,
-        (Durability::TransientLocal, History::KeepLast) => offer.depth as usize,
-        (Durability::TransientLocal, History::KeepAll) => PUBLISHER_DEPTH as usize,
+/// Samples per publisher that the sender keeps for peers that connect late. It does so too while a
+/// volatile publisher beside it makes the topic volatile: that one may go again.
+pub fn kept_for_late_joiners(
+    overrides: QosOverrides,
+    mut publishers: impl Iterator<Item = EndpointQos>,
+) -> usize {
+    let latches = |qos: EndpointQos| qos.durability == Durability::TransientLocal;
+    let is_latched = match overrides.durability {
+        Some(durability) => durability == Durability::TransientLocal,
+        None => publishers.any(latches),
+    };
+    match overrides.history {
+        _ if !is_latched => 0,
+        Some(History::KeepAll) => PUBLISHER_DEPTH as usize,
+        Some(History::KeepLast) | None => overrides.depth.unwrap_or(TRANSIENT_LOCAL_DEPTH) as usize,
     }
 }
 
@@ -137,10 +198,9 @@ pub fn delivery(reliability: Reliability) -> Delivery {
 mod tests {
     use super::*;
 
-    const SENSOR: EndpointQos =
-        EndpointQos { reliability: Reliability::BestEffort, durability: Durability::Volatile };
+    const SENSOR: EndpointQos = EndpointQos::new(Reliability::BestEffort, Durability::Volatile);
     const LATCHED: EndpointQos =
-        EndpointQos { reliability: Reliability::Reliable, durability: Durability::TransientLocal };
+        EndpointQos::new(Reliability::Reliable, Durability::TransientLocal);
     const AUTO: QosOverrides =
         QosOverrides { reliability: None, durability: None, history: None, depth: None };
 
@@ -155,6 +215,7 @@ mod tests {
             durability: Durability::Volatile,
             history: History::KeepLast,
             depth: 10,
+            timing: Timing::default(),
         };
         assert_eq!(offer_for(&[]), expected);
     }
@@ -164,10 +225,7 @@ mod tests {
         assert_eq!(EndpointQos::from(offer_for(&[LATCHED])), LATCHED);
         assert_eq!(offer_for(&[LATCHED]).depth, 1);
         assert_eq!(EndpointQos::from(offer_for(&[LATCHED, SENSOR, LATCHED])), SENSOR);
-        let lossy_latched = EndpointQos {
-            reliability: Reliability::BestEffort,
-            durability: Durability::TransientLocal,
-        };
+        let lossy_latched = EndpointQos::new(Reliability::BestEffort, Durability::TransientLocal);
         assert_eq!(EndpointQos::from(offer_for(&[lossy_latched, LATCHED])), lossy_latched);
     }
 
@@ -186,6 +244,27 @@ mod tests {
         assert!(LATCHED.satisfies(SENSOR));
         assert!(LATCHED.satisfies(LATCHED));
         assert!(!SENSOR.satisfies(LATCHED));
+    }
+
+    #[test]
+    fn a_promise_about_time_is_offered_as_far_as_all_publishers_make_it() {
+        let times = |deadline: u64, lease: u64, liveliness| {
+            let second = |count| (count > 0).then(|| Duration::from_secs(count));
+            let (deadline, lease) = (second(deadline), second(lease));
+            EndpointQos {
+                timing: Timing { deadline, lifespan: None, liveliness, lease },
+                ..LATCHED
+            }
+        };
+        let strict = times(1, 2, Liveliness::ManualByTopic);
+        let lax = times(3, 0, Liveliness::Automatic);
+        assert_eq!(offer_for(&[strict]).timing, strict.timing);
+        assert_eq!(offer_for(&[strict, lax]).timing, lax.timing);
+        assert_eq!(offer_for(&[strict, LATCHED]).timing, Timing::default());
+        assert!(strict.satisfies(lax) && strict.satisfies(strict) && strict.satisfies(LATCHED));
+        assert!(!lax.satisfies(strict) && !LATCHED.satisfies(lax));
+        let text = "reliable, transient_local, deadline 1 s, manual_by_topic, lease 2 s";
+        assert_eq!(strict.to_string(), text);
     }
 
     #[test]
@@ -213,8 +292,18 @@ mod tests {
 
     #[test]
     fn only_latched_topics_keep_samples_for_late_joiners() {
-        assert_eq!(kept_for_late_joiners(offer_for(&[])), 0);
-        assert_eq!(kept_for_late_joiners(offer_for(&[LATCHED])), 1);
+        let kept = |overrides, publishers: &[EndpointQos]| {
+            kept_for_late_joiners(overrides, publishers.iter().copied())
+        };
+        assert_eq!(kept(AUTO, &[]), 0);
+        assert_eq!(kept(AUTO, &[LATCHED]), 1);
+        assert_eq!(kept(AUTO, &[SENSOR, LATCHED]), 1, "the volatile one may go");
+        let explicit = QosOverrides { durability: Some(Durability::TransientLocal), ..AUTO };
+        assert_eq!(kept(QosOverrides { depth: Some(5), ..explicit }, &[]), 5);
+        let keeps_all = QosOverrides { history: Some(History::KeepAll), ..explicit };
+        assert_eq!(kept(keeps_all, &[]), PUBLISHER_DEPTH as usize);
+        let volatile = QosOverrides { durability: Some(Durability::Volatile), ..AUTO };
+        assert_eq!(kept(volatile, &[LATCHED]), 0);
     }
 
     #[test]

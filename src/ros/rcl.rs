@@ -23,7 +23,9 @@ use libloading::Library;
 use r2r_rcl::*;
 
 use super::qos::EndpointQos;
-use crate::config::{Durability, History, Parameters, QosProfile, Reliability, TypeName, Value};
+use crate::config::{
+    Durability, History, Liveliness, Parameters, QosProfile, Reliability, Timing, TypeName, Value,
+};
 use crate::link::PublisherId;
 
 /// What rcl can refuse.
@@ -454,14 +456,15 @@ fn read_qos(qos: &rmw_qos_profile_t) -> EndpointQos {
     EndpointQos {
         reliability: if reliable { Reliability::Reliable } else { Reliability::BestEffort },
         durability: if transient_local { Durability::TransientLocal } else { Durability::Volatile },
+        timing: read_timing(qos),
     }
 }
 
 fn write_qos(qos: QosProfile) -> rmw_qos_profile_t {
     use rmw_qos_durability_policy_e as durability;
     use rmw_qos_history_policy_e as history;
+    use rmw_qos_liveliness_policy_e as liveliness;
     use rmw_qos_reliability_policy_e as reliability;
-    const UNSPECIFIED: rmw_time_s = rmw_time_s { sec: 0, nsec: 0 };
     rmw_qos_profile_t {
         history: match qos.history {
             History::KeepLast => history::RMW_QOS_POLICY_HISTORY_KEEP_LAST,
@@ -476,10 +479,13 @@ fn write_qos(qos: QosProfile) -> rmw_qos_profile_t {
             Durability::Volatile => durability::RMW_QOS_POLICY_DURABILITY_VOLATILE,
             Durability::TransientLocal => durability::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL,
         },
-        deadline: UNSPECIFIED,
-        lifespan: UNSPECIFIED,
-        liveliness: rmw_qos_liveliness_policy_e::RMW_QOS_POLICY_LIVELINESS_SYSTEM_DEFAULT,
-        liveliness_lease_duration: UNSPECIFIED,
+        deadline: write_time(qos.timing.deadline),
+        lifespan: write_time(qos.timing.lifespan),
+        liveliness: match qos.timing.liveliness {
+            Liveliness::Automatic => liveliness::RMW_QOS_POLICY_LIVELINESS_AUTOMATIC,
+            Liveliness::ManualByTopic => liveliness::RMW_QOS_POLICY_LIVELINESS_MANUAL_BY_TOPIC,
+        },
+        liveliness_lease_duration: write_time(qos.timing.lease),
         avoid_ros_namespace_conventions: false,
     }
 }
@@ -609,6 +615,7 @@ pub struct Subscription {
     buffer: Buffer,
     /// What the middleware's callback refers to, while there is one.
     notice: Option<Pinned<Notice>>,
+    events: EventStatuses,
 }
 
 impl Subscription {
@@ -636,7 +643,9 @@ impl Subscription {
             let code = rcl_subscription_init(handle.ptr(), node_ptr, type_support, topic, &options);
             drop(guard);
             check("rcl_subscription_init", code)?;
-            Ok(Self { handle, node: node.clone(), buffer: Buffer::new(), notice: None })
+            let events = EventStatuses::of_subscription(&handle);
+            let (node, buffer) = (node.clone(), Buffer::new());
+            Ok(Self { handle, node, buffer, notice: None, events })
         }
     }
 
@@ -674,6 +683,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.unsubscribe_notice();
         let _guard = self.node.lock_entities();
+        self.events.end();
         let (subscription, node) = (self.handle.ptr(), self.node.handle.ptr());
         // SAFETY: initialized on this node and finished once; no wait set refers to it, since a
         // wait borrows the subscriptions only for its own time.
@@ -687,6 +697,7 @@ pub struct Publisher {
     handle: Pinned<rcl_publisher_t>,
     node: Arc<Node>,
     id: PublisherId,
+    events: EventStatuses,
 }
 
 impl Publisher {
@@ -712,7 +723,9 @@ impl Publisher {
             let code = rcl_publisher_init(handle.ptr(), node_ptr, type_support, topic, &options);
             drop(guard);
             check("rcl_publisher_init", code)?;
-            let mut publisher = Self { handle, node: node.clone(), id: PublisherId(0) };
+            let events = EventStatuses::of_publisher(&handle);
+            let (node, id) = (node.clone(), PublisherId(0));
+            let mut publisher = Self { handle, node, id, events };
             let mut gid = rmw_gid_t { implementation_identifier: ptr::null(), data: [0; 16] };
             let rmw_handle = rcl_publisher_get_rmw_handle(publisher.handle.ptr());
             check("rmw_get_gid_for_publisher", rmw_get_gid_for_publisher(rmw_handle, &mut gid))?;
@@ -743,11 +756,23 @@ impl Publisher {
         };
         check("rcl_publish_serialized_message", code)
     }
+
+    /// Has every reliable subscriber confirmed all that was published? `true` too where the
+    /// middleware cannot tell.
+    pub fn is_confirmed(&self) -> bool {
+        // SAFETY: the publisher is initialized; a timeout of zero only looks.
+        let code = unsafe { rcl_publisher_wait_for_all_acked(self.handle.ptr(), 0) };
+        let is_late = code == RCL_RET_TIMEOUT as rcl_ret_t;
+        // Clears the error state of this thread.
+        let _ = check("rcl_publisher_wait_for_all_acked", code);
+        !is_late
+    }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
         let _guard = self.node.lock_entities();
+        self.events.end();
         let (publisher, node) = (self.handle.ptr(), self.node.handle.ptr());
         // SAFETY: initialized on this node and finished once.
         let _ = check("rcl_publisher_fini", unsafe { rcl_publisher_fini(publisher, node) });
@@ -1558,4 +1583,141 @@ unsafe fn value_of(value: &rcl_variant_t) -> Value {
             Value::Unset
         }
     }
+}
+
+// --- QoS events --------------------------------------------------------------------------------------
+
+/// What the middleware has noticed of a subscription or publisher since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QosEvents {
+    /// Times that a deadline passed without a message.
+    pub deadlines_missed: u32,
+    /// Of a subscription: publishers that are there and not alive. Of a publisher: times that it
+    /// failed to say that it is alive.
+    pub not_alive: u32,
+}
+
+impl Subscription {
+    /// What was noticed so far; nothing where the middleware has no such events.
+    pub fn events(&mut self) -> QosEvents {
+        let [deadlines_missed, ..] = self.events.deadline.take();
+        // Publishers that are alive come first.
+        let [_, not_alive, ..] = self.events.liveliness.take();
+        QosEvents { deadlines_missed, not_alive }
+    }
+}
+
+impl Publisher {
+    /// What was noticed so far; nothing where the middleware has no such events.
+    pub fn events(&mut self) -> QosEvents {
+        let [deadlines_missed, ..] = self.events.deadline.take();
+        let [not_alive, ..] = self.events.liveliness.take();
+        QosEvents { deadlines_missed, not_alive }
+    }
+}
+
+/// The statuses of one subscription or publisher.
+struct EventStatuses {
+    deadline: EventStatus,
+    liveliness: EventStatus,
+}
+
+/// One status, as it was last told.
+struct EventStatus {
+    /// `None` where the middleware does not have it.
+    handle: Option<Pinned<rcl_event_t>>,
+    last: [u32; STATUS_WORDS],
+}
+
+/// Each status that is asked for is a struct of up to four `int32_t`, which count up from zero.
+const STATUS_WORDS: usize = 4;
+
+impl EventStatuses {
+    /// The subscription is initialized.
+    fn of_subscription(of: &Pinned<rcl_subscription_t>) -> Self {
+        use rcl_subscription_event_type_e as kind;
+        // SAFETY: the event is zero-initialized as rcl asks for; the subscription is initialized.
+        let new = |kind| {
+            EventStatus::new(|event| unsafe { rcl_subscription_event_init(event, of.ptr(), kind) })
+        };
+        Self {
+            deadline: new(kind::RCL_SUBSCRIPTION_REQUESTED_DEADLINE_MISSED),
+            liveliness: new(kind::RCL_SUBSCRIPTION_LIVELINESS_CHANGED),
+        }
+    }
+
+    /// The publisher is initialized.
+    fn of_publisher(of: &Pinned<rcl_publisher_t>) -> Self {
+        use rcl_publisher_event_type_e as kind;
+        // SAFETY: the event is zero-initialized as rcl asks for; the publisher is initialized.
+        let new = |kind| {
+            EventStatus::new(|event| unsafe { rcl_publisher_event_init(event, of.ptr(), kind) })
+        };
+        Self {
+            deadline: new(kind::RCL_PUBLISHER_OFFERED_DEADLINE_MISSED),
+            liveliness: new(kind::RCL_PUBLISHER_LIVELINESS_LOST),
+        }
+    }
+
+    /// To be called before the subscription or publisher is finished.
+    fn end(&mut self) {
+        self.deadline.end();
+        self.liveliness.end();
+    }
+}
+
+impl EventStatus {
+    fn new(init: impl FnOnce(*mut rcl_event_t) -> rcl_ret_t) -> Self {
+        // SAFETY: makes an empty event, which refers to nothing.
+        let handle = Pinned::new(unsafe { rcl_get_zero_initialized_event() });
+        let made = check("rcl_event_init", init(handle.ptr()));
+        Self { handle: made.is_ok().then_some(handle), last: [0; STATUS_WORDS] }
+    }
+
+    fn take(&mut self) -> [u32; STATUS_WORDS] {
+        let Some(handle) = &self.handle else { return self.last };
+        let mut status = [0_u32; STATUS_WORDS];
+        // SAFETY: the event is initialized, since it was kept, and the entity that it belongs to lives;
+        // the buffer is as large as the largest status that is asked for.
+        let code = unsafe { rcl_take_event(handle.ptr(), status.as_mut_ptr().cast()) };
+        if check("rcl_take_event", code).is_ok() {
+            self.last = status;
+        }
+        self.last
+    }
+
+    fn end(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // SAFETY: initialized, since it was kept, and finished once, for it is gone afterwards.
+            let _ = check("rcl_event_fini", unsafe { rcl_event_fini(handle.ptr()) });
+        }
+    }
+}
+
+// --- limits of time ----------------------------------------------------------------------------------
+
+/// What the middleware tells as no limit is this long or longer, s: 68 years.
+const ENDLESS: u64 = i32::MAX as u64;
+
+fn read_timing(qos: &rmw_qos_profile_t) -> Timing {
+    use rmw_qos_liveliness_policy_e::RMW_QOS_POLICY_LIVELINESS_MANUAL_BY_TOPIC;
+    let is_manual = qos.liveliness == RMW_QOS_POLICY_LIVELINESS_MANUAL_BY_TOPIC;
+    Timing {
+        deadline: read_time(qos.deadline),
+        lifespan: read_time(qos.lifespan),
+        liveliness: if is_manual { Liveliness::ManualByTopic } else { Liveliness::Automatic },
+        lease: read_time(qos.liveliness_lease_duration),
+    }
+}
+
+fn read_time(time: rmw_time_s) -> Option<Duration> {
+    let nanoseconds = u32::try_from(time.nsec).unwrap_or(0);
+    let is_limit = time.sec < ENDLESS && (time.sec > 0 || nanoseconds > 0);
+    is_limit.then(|| Duration::new(time.sec, nanoseconds))
+}
+
+/// Zero stands for the middleware's default, which is no limit.
+fn write_time(time: Option<Duration>) -> rmw_time_s {
+    let time = time.filter(|time| time.as_secs() < ENDLESS).unwrap_or_default();
+    rmw_time_s { sec: time.as_secs(), nsec: u64::from(time.subsec_nanos()) }
 }

@@ -1,11 +1,11 @@
 //! The publishers that stand here for topics of peers.
 //!
-//! There is one per topic name, whoever sends: peers that send to the same name share it, and it
-//! stays when a peer goes and comes back, so that local subscribers never see a second one and
-//! late ones still get what was latched.
+//! Peers that send to the same name share what stands for it, and it stays when a peer goes and
+//! comes back: local subscribers see the same publishers as before, and late ones still get what was
+//! latched.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::mismatch::{OurSide, note_subscriptions};
@@ -14,23 +14,30 @@ use super::qos::EndpointQos;
 use super::rcl::{Publisher, RclError, TypeSupport};
 use super::report::TopicReport;
 use super::shared::Shared;
-use crate::config::{QosProfile, TypeName};
-use crate::link::RouteId;
+use super::stand_ins::{StandIns, Total};
+use crate::config::{Durability, QosProfile, TypeName};
+use crate::link::{IncomingMessage, PublisherId, RouteId};
 
-/// Most publishers kept, used or not: twice the routes of one peer. Beyond, those that no peer
-/// uses go, so that a peer which offers other names each time it connects fills no memory.
-const MAX_PUBLISHERS: usize = 4096;
+/// Most publishers kept, used or not: twice the routes of one peer. Beyond, those of topics that no
+/// peer uses go, so that a peer which offers other names each time it connects fills no memory.
+pub(super) const MAX_PUBLISHERS: usize = 4096;
 
 /// A route of a peer: its id and its number of the topic.
 pub(super) type RouteKey = (String, RouteId);
 
 /// All of them, by topic name.
 #[derive(Default)]
-pub(super) struct ReceivedTopics(BTreeMap<String, ReceivedTopic>);
+pub(super) struct ReceivedTopics {
+    topics: BTreeMap<String, ReceivedTopic>,
+    /// Names of those that wait for subscribers to confirm.
+    waiting: BTreeSet<String>,
+    /// Publishers of all of them.
+    total: Total,
+}
 
-/// One publisher and the routes that use it.
+/// What stands for one topic, and the routes that use it.
 pub(super) struct ReceivedTopic {
-    publisher: Publisher,
+    stand_ins: StandIns,
     type_support: TypeSupport,
     qos: QosProfile,
     pace: Pace,
@@ -53,8 +60,9 @@ pub(super) enum AdvertiseError {
 }
 
 impl ReceivedTopics {
-    /// Finds or makes the publisher of a name for a route. One that nobody uses and that does not
-    /// fit is replaced; one that others use keeps its QoS.
+    /// Finds or makes the publishers of a name for a route. Such that nobody uses and that do not
+    /// fit are replaced; such that others use keep their QoS. Returns whether samples that were
+    /// latched here before are gone.
     pub(super) fn advertise(
         &mut self,
         name: &str,
@@ -62,81 +70,118 @@ impl ReceivedTopics {
         type_support: TypeSupport,
         qos: QosProfile,
         shared: &Shared,
-    ) -> Result<(), AdvertiseError> {
-        if let Some(topic) = self.0.get(name) {
+    ) -> Result<bool, AdvertiseError> {
+        if let Some(topic) = self.topics.get(name) {
             let fits = topic.type_support.name() == type_support.name();
             if topic.users.is_empty() && !(fits && topic.qos == qos) {
-                self.remove(name, shared);
+                self.topics.remove(name);
             } else if !fits {
                 return Err(AdvertiseError::OtherType(topic.type_support.name().clone()));
             }
         } else {
-            self.make_room(shared)?;
+            self.make_room()?;
         }
-        let topic = match self.0.entry(name.to_owned()) {
-            Entry::Occupied(topic) => topic.into_mut(),
+        let (topic, is_new) = match self.topics.entry(name.to_owned()) {
+            Entry::Occupied(topic) => (topic.into_mut(), false),
             Entry::Vacant(place) => {
-                let make = || Publisher::new(&shared.node, &type_support, name, qos);
-                let publisher = shared.own.make(make)?;
+                let (node, type_of, name) =
+                    (shared.node.clone(), type_support.clone(), name.to_owned());
+                let make = move || Publisher::new(&node, &type_of, &name, qos);
+                let stand_ins = StandIns::new(shared.own.clone(), self.total.clone(), qos, make)?;
                 let (pace, users) = (Pace::new(Instant::now()), BTreeMap::new());
-                place.insert(ReceivedTopic { publisher, type_support, qos, pace, users })
+                (place.insert(ReceivedTopic { stand_ins, type_support, qos, pace, users }), true)
             }
         };
         topic.users.insert(user, qos);
-        Ok(())
+        Ok(is_new && qos.durability == Durability::TransientLocal)
     }
 
     /// The route is closed; the publisher stays.
     pub(super) fn release(&mut self, name: &str, user: &RouteKey) {
-        if let Some(topic) = self.0.get_mut(name) {
+        if let Some(topic) = self.topics.get_mut(name) {
             topic.users.remove(user);
         }
     }
 
-    /// The publisher goes too, if no route uses it: nothing is admitted under the name any more.
-    pub(super) fn remove_unused(&mut self, name: &str, shared: &Shared) {
-        if self.0.get(name).is_some_and(|topic| topic.users.is_empty()) {
-            self.remove(name, shared);
+    /// The publishers go too, if no route uses them: nothing is admitted under the name any more.
+    pub(super) fn remove_unused(&mut self, name: &str) {
+        if self.topics.get(name).is_some_and(|topic| topic.users.is_empty()) {
+            self.topics.remove(name);
         }
     }
 
+    /// Notes which publishers a topic has at a peer.
+    pub(super) fn follow(&mut self, name: &str, peer: &str, publishers: &BTreeSet<PublisherId>) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        if let Err(error) = topic.stand_ins.follow(peer, publishers, Instant::now()) {
+            log::warn!("{peer}: cannot publish topic={name}: {error}");
+        }
+    }
+
+    /// Publishes a message. `None` if there is no such topic, else whether it is new.
+    pub(super) fn publish(
+        &mut self,
+        message: &IncomingMessage,
+        data: &[u8],
+    ) -> Option<Result<bool, RclError>> {
+        let (name, now) = (&*message.topic, Instant::now());
+        let topic = self.topics.get_mut(name)?;
+        topic.pace.spend(now);
+        let published = topic.stand_ins.publish(message, data, now);
+        if topic.stand_ins.confirmed_by().is_some() {
+            self.waiting.insert(name.to_owned());
+        }
+        Some(published)
+    }
+
+    /// Lets topics go on whose subscribers have confirmed what was published.
+    pub(super) fn confirm(&mut self) {
+        let (topics, now) = (&mut self.topics, Instant::now());
+        self.waiting.retain(|name| {
+            let Some(topic) = topics.get_mut(name) else { return false };
+            topic.stand_ins.confirm(now);
+            topic.stand_ins.confirmed_by().is_some()
+        });
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&ReceivedTopic> {
-        self.0.get(name)
+        self.topics.get(name)
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut ReceivedTopic> {
-        self.0.get_mut(name)
-    }
-
-    fn make_room(&mut self, shared: &Shared) -> Result<(), AdvertiseError> {
-        while self.0.len() >= MAX_PUBLISHERS {
-            let unused = self.0.iter().find(|(_, topic)| topic.users.is_empty());
+    fn make_room(&mut self) -> Result<(), AdvertiseError> {
+        while self.total.get() >= MAX_PUBLISHERS {
+            let unused = self.topics.iter().find(|(_, topic)| topic.users.is_empty());
             let name = unused.ok_or(AdvertiseError::TooMany)?.0.clone();
-            self.remove(&name, shared);
+            self.topics.remove(&name);
         }
         Ok(())
     }
 
-    fn remove(&mut self, name: &str, shared: &Shared) {
-        if let Some(ReceivedTopic { publisher, .. }) = self.0.remove(name) {
-            let id = publisher.id();
-            drop(publisher);
-            shared.own.forget(id);
-        }
-    }
-
-    /// The names that routes use.
+    /// All names.
     pub(super) fn names(&self) -> Vec<String> {
-        let used = self.0.iter().filter(|(_, topic)| !topic.users.is_empty());
-        used.map(|(name, _)| name.clone()).collect()
+        self.topics.keys().cloned().collect()
     }
 
     /// Reports local subscriptions of a name that do not fit what is offered, and peers that asked
-    /// for another QoS than the one that a shared publisher has.
-    pub(super) fn check(&self, name: &str, shared: &Shared) {
-        let Some(topic) = self.get(name).filter(|topic| !topic.users.is_empty()) else { return };
+    /// for another QoS than the one that shared publishers have.
+    pub(super) fn check(&mut self, name: &str, shared: &Shared) {
+        let now = Instant::now();
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        if let Err(error) = topic.stand_ins.check(now) {
+            log::warn!("cannot publish topic={name}: {error}");
+        }
+        if topic.users.is_empty() {
+            return;
+        }
         match topic.mismatches(name, shared) {
-            Ok(common) => topic.show(common, shared),
+            Ok(mut common) => {
+                let late = topic.stand_ins.late(now);
+                if !late.is_nothing() {
+                    common.is_late = true;
+                    common.remark(late.of_peer());
+                }
+                topic.show(common, shared);
+            }
             Err(error) => log::warn!("cannot look up subscriptions topic={name}: {error}"),
         }
     }
@@ -145,13 +190,8 @@ impl ReceivedTopics {
 impl ReceivedTopic {
     /// When the next message may be published; in the past if at once.
     pub(super) fn ready_at(&self) -> Instant {
-        self.pace.ready_at()
-    }
-
-    /// Publishes CDR.
-    pub(super) fn publish(&mut self, data: &[u8]) -> Result<(), RclError> {
-        self.pace.spend(Instant::now());
-        self.publisher.publish(data)
+        let ready_at = self.pace.ready_at();
+        self.stand_ins.confirmed_by().map_or(ready_at, |confirmed_by| ready_at.max(confirmed_by))
     }
 
     fn mismatches(&self, name: &str, shared: &Shared) -> Result<TopicReport, RclError> {

@@ -40,6 +40,8 @@ pub struct TopicReport {
     pub type_mismatch: bool,
     /// Are there publishers or subscribers here whose QoS does not fit ours?
     pub qos_mismatch: bool,
+    /// Did publishers break a promise about time lately: their deadline, or to be alive?
+    pub is_late: bool,
     /// What is wrong and what would help, for people; empty when all is well.
     pub remark: String,
 }

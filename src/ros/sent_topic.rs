@@ -1,14 +1,17 @@
 //! One topic of ours on its way to the link: its subscription, its publishers, and what is offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::lateness::Lateness;
 use super::mismatch::{OurSide, note_publishers};
 use super::qos::{self, EndpointQos};
 use super::rcl::{Arrivals, Endpoint, RclError, Sample, Subscription, TypeSupport};
 use super::report::{Destination, TopicReport};
 use super::shared::Shared;
+use crate::config::Durability::{TransientLocal, Volatile};
 use crate::config::{Topic, TypeName};
 use crate::link::{
     Command, OutgoingMessage, OutgoingRoute, PublisherId, RouteDirection, RouteId, RouteKind,
@@ -42,6 +45,8 @@ pub(super) struct SentTopic {
     origin: Origin,
     active: Option<Active>,
     publishers: BTreeMap<PublisherId, Seen>,
+    /// Those that the link was told of.
+    told: BTreeSet<PublisherId>,
     /// When somebody published it last, as far as is known.
     published: Instant,
     shown: Option<TopicReport>,
@@ -52,6 +57,7 @@ struct Active {
     subscription: Subscription,
     type_support: TypeSupport,
     route: OutgoingRoute,
+    lateness: Lateness,
 }
 
 /// What is known of a publisher.
@@ -65,8 +71,17 @@ struct Seen {
 
 impl SentTopic {
     pub(super) fn new(id: RouteId, name: String, config: Arc<Topic>, origin: Origin) -> Self {
-        let (publishers, published) = (BTreeMap::new(), Instant::now());
-        Self { id, name, config, origin, active: None, publishers, published, shown: None }
+        Self {
+            id,
+            name,
+            config,
+            origin,
+            active: None,
+            publishers: BTreeMap::new(),
+            told: BTreeSet::new(),
+            published: Instant::now(),
+            shown: None,
+        }
     }
 
     pub(super) fn origin(&self) -> Origin {
@@ -114,7 +129,8 @@ impl SentTopic {
             return;
         }
         seen.sequence = sequence;
-        let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
+        let (id, number) = (self.id, sequence.unwrap_or(0));
+        let message = OutgoingMessage { id, publisher, number, data, compressed: None };
         shared.application.send(message, clock::now());
     }
 
@@ -126,8 +142,9 @@ impl SentTopic {
         shared: &Shared,
         arrivals: &Arc<Arrivals>,
     ) {
-        self.forget_the_gone(publishers, now, shared);
-        let report = self.follow(publishers, shared, arrivals);
+        let mut report = self.follow(publishers, shared, arrivals);
+        self.note_lateness(&mut report, publishers, now);
+        self.tell_publishers(publishers, now, shared);
         self.show(report, shared);
     }
 
@@ -145,19 +162,18 @@ impl SentTopic {
             })
     }
 
-    fn forget_the_gone(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
+    /// Tells the link which publishers the topic has, once it is offered.
+    fn tell_publishers(&mut self, found: &[Endpoint], now: Instant, shared: &Shared) {
         for Endpoint { id, .. } in found {
             let seen = self.publishers.entry(*id).or_insert(Seen { last: now, sequence: None });
             seen.last = now;
         }
-        let id = self.id;
-        self.publishers.retain(|publisher, seen| {
-            let is_gone = now.duration_since(seen.last) > PUBLISHER_GONE;
-            if is_gone {
-                shared.application.command(Command::ForgetPublisher { id, publisher: *publisher });
-            }
-            !is_gone
-        });
+        self.publishers.retain(|_, seen| now.duration_since(seen.last) <= PUBLISHER_GONE);
+        if self.active.is_some() && !self.publishers.keys().eq(&self.told) {
+            self.told = self.publishers.keys().copied().collect();
+            let (id, publishers) = (self.id, self.told.clone());
+            shared.application.command(Command::SetPublishers { id, publishers });
+        }
         if !self.publishers.is_empty() {
             self.published = now;
         }
@@ -199,6 +215,17 @@ impl SentTopic {
             Err(error) => report.remark(error.to_string()),
         }
         report
+    }
+
+    /// Notes promises about time that publishers break, while there are some.
+    fn note_lateness(&mut self, report: &mut TopicReport, found: &[Endpoint], now: Instant) {
+        let Some(active) = self.active.as_mut().filter(|_| !found.is_empty()) else { return };
+        active.lateness.of_subscription(active.subscription.events(), now);
+        let late = active.lateness.late(active.route.offer.qos.timing, now);
+        if !late.is_nothing() {
+            report.is_late = true;
+            report.remark(late.of_publishers());
+        }
     }
 
     /// The configured type, else the one in use while somebody publishes it or nobody anything,
@@ -243,7 +270,9 @@ impl SentTopic {
             self.drain(qos::SUBSCRIPTION_DEPTH, shared);
             let mut subscription = Subscription::new(&shared.node, &type_support, &self.name, qos)?;
             subscription.tell(arrivals, self.id.0.into())?;
-            self.active = Some(Active { subscription, type_support, route: route.clone() });
+            let lateness = Lateness::default();
+            self.active =
+                Some(Active { subscription, type_support, route: route.clone(), lateness });
         }
         log::info!(
             "topic offered: topic={} remote_topic={} type={type_name} qos={:?} depth={}",
@@ -267,14 +296,23 @@ impl SentTopic {
     ) -> OutgoingRoute {
         let type_name = type_support.name().to_string();
         let matching = publishers.iter().filter(|publisher| publisher.type_name == type_name);
-        let qos = match &self.active {
+        let matching = matching.map(|publisher| publisher.qos);
+        let config = &*self.config;
+        let (qos, history) = match &self.active {
             // Publishers that have all gone are expected back as they were.
             Some(active) if publishers.is_empty() => {
-                qos::offered(self.config.qos, [active.route.offer.qos.into()].into_iter())
+                let former = &active.route;
+                let qos = qos::offered(config.qos, iter::once(former.offer.qos.into()));
+                let was_latched = former.history > 0;
+                let durability = if was_latched { TransientLocal } else { Volatile };
+                let latched = EndpointQos { durability, ..former.offer.qos.into() };
+                (qos, qos::kept_for_late_joiners(config.qos, iter::once(latched)))
             }
-            _ => qos::offered(self.config.qos, matching.map(|publisher| publisher.qos)),
+            _ => (
+                qos::offered(config.qos, matching.clone()),
+                qos::kept_for_late_joiners(config.qos, matching),
+            ),
         };
-        let config = &*self.config;
         OutgoingRoute {
             offer: RouteOffer {
                 topic,
@@ -286,13 +324,17 @@ impl SentTopic {
             },
             peers: config.peers.clone(),
             priority: config.priority,
-            lifespan: config.lifespan,
+            // The configured lifespan, else the one that all publishers offer.
+            lifespan: Some(config.lifespan)
+                .filter(|lifespan| !lifespan.is_zero())
+                .or(qos.timing.lifespan)
+                .unwrap_or_default(),
             min_period: config.min_period,
             interfaces: config.interfaces.clone(),
             compression: config.compression,
             queue: config.queue,
             max_message_size: config.max_message_size,
-            history: qos::kept_for_late_joiners(qos),
+            history,
         }
     }
 
@@ -315,7 +357,7 @@ impl SentTopic {
         all.outgoing.insert(self.id, report.clone());
         drop(all);
         let shown = self.shown.take().unwrap_or_default();
-        if report.type_mismatch || report.qos_mismatch {
+        if report.type_mismatch || report.qos_mismatch || report.is_late {
             log::warn!("topic={}: {}", self.name, report.remark);
         } else if report.remark != shown.remark && !report.remark.is_empty() {
             log::info!("topic={}: {}", self.name, report.remark);

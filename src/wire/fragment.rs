@@ -8,10 +8,14 @@ pub const VERSION: u8 = 1;
 const COMPRESSED: u8 = 1;
 /// Flag: it goes on with a message.
 const CONTINUED: u8 = 2;
+/// Flag: the header is followed by the message's [`Origin`].
+const ORIGIN: u8 = 4;
 
 /// Bytes before the payload of the first fragment of a message, and of a later one.
 const FIRST_HEADER_LEN: usize = 24;
 const REST_HEADER_LEN: usize = 12;
+/// Bytes of an [`Origin`].
+const ORIGIN_LEN: usize = 24;
 
 /// Bytes of a fragment at most where its datagram has to fit a link frame. With SCTP (28) and DTLS
 /// 1.2 (37) it makes a datagram of 1093 bytes, below the 1150 that str0m may send: a larger one would
@@ -72,6 +76,17 @@ pub struct Header {
     pub length: u32,
     /// Is the message compressed?
     pub is_compressed: bool,
+    /// Who published it, where the receiver has to know.
+    pub origin: Option<Origin>,
+}
+
+/// Who published a message at its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Identity of the publisher; no other one ever has the same.
+    pub publisher: u128,
+    /// Number of the message at its publisher, from 1; 0 where there is none.
+    pub number: u64,
 }
 
 /// One part of a message. The parts of one cross in order.
@@ -125,15 +140,16 @@ impl<'a> Fragment<'a> {
         let route = self.route.to_be_bytes();
         match &self.place {
             Place::First(header) => {
-                out.extend_from_slice(&[
-                    VERSION,
-                    if header.is_compressed { COMPRESSED } else { 0 },
-                ]);
+                out.extend_from_slice(&[VERSION, header.flags()]);
                 out.extend_from_slice(&route);
                 out.extend_from_slice(&header.epoch.to_be_bytes());
                 out.extend_from_slice(&header.sequence.to_be_bytes());
                 out.extend_from_slice(&header.taken.to_be_bytes());
                 out.extend_from_slice(&header.length.to_be_bytes());
+                if let Some(origin) = header.origin {
+                    out.extend_from_slice(&origin.publisher.to_be_bytes());
+                    out.extend_from_slice(&origin.number.to_be_bytes());
+                }
             }
             Place::Rest { sequence, offset } => {
                 out.extend_from_slice(&[VERSION, CONTINUED]);
@@ -171,16 +187,23 @@ impl<'a> Fragment<'a> {
             }
             return Ok(Self { route, place: Place::Rest { sequence, offset }, payload: rest });
         }
-        if flags & !COMPRESSED != 0 {
+        if flags & !(COMPRESSED | ORIGIN) != 0 {
             return Err(WireError::Flags(flags));
         }
         let payload = bytes.get(FIRST_HEADER_LEN..).ok_or_else(short)?;
+        let (origin, payload) = if flags & ORIGIN == 0 {
+            (None, payload)
+        } else {
+            let (origin, payload) = payload.split_first_chunk().ok_or_else(short)?;
+            (Some(Origin::read(origin)), payload)
+        };
         let header = Header {
             epoch: word(4)?,
             sequence: u64::from(word(8)?) << 32 | u64::from(word(12)?),
             taken: word(16)?,
             length: word(20)?,
             is_compressed: flags & COMPRESSED != 0,
+            origin,
         };
         let is_too_long = payload.len() > header.length as usize;
         if is_too_long || (payload.is_empty() && header.length > 0) {
@@ -190,9 +213,27 @@ impl<'a> Fragment<'a> {
     }
 }
 
+impl Header {
+    fn flags(&self) -> u8 {
+        let compressed = if self.is_compressed { COMPRESSED } else { 0 };
+        compressed | if self.origin.is_some() { ORIGIN } else { 0 }
+    }
+}
+
+impl Origin {
+    fn read(bytes: &[u8; ORIGIN_LEN]) -> Self {
+        let [publisher @ .., a, b, c, d, e, f, g, h] = *bytes;
+        Self {
+            publisher: u128::from_be_bytes(publisher),
+            number: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        }
+    }
+}
+
 impl Place {
     fn header_len(&self) -> usize {
         match self {
+            Self::First(Header { origin: Some(_), .. }) => FIRST_HEADER_LEN + ORIGIN_LEN,
             Self::First(_) => FIRST_HEADER_LEN,
             Self::Rest { .. } => REST_HEADER_LEN,
         }
@@ -208,13 +249,15 @@ mod tests {
     fn header(sequence: u64, length: usize) -> Header {
         let length = u32::try_from(length).expect("test messages are small");
         let is_compressed = sequence.is_multiple_of(2);
-        Header { epoch: 0xDEAD_BEEF, sequence, taken: 1500, length, is_compressed }
+        let origin = Origin { publisher: u128::MAX - 7, number: sequence };
+        let origin = sequence.is_multiple_of(3).then_some(origin);
+        Header { epoch: 0xDEAD_BEEF, sequence, taken: 1500, length, is_compressed, origin }
     }
 
     #[test]
     fn a_fragment_is_read_as_it_was_written() {
         let message = vec![5; FRAGMENT_LEN + 3];
-        for (offset, sequence) in [(0, 1 << 40), (1_000, (1 << 40) + 1)] {
+        for (offset, sequence) in [(0, 1 << 40), (0, 3 << 40), (1_000, (1 << 40) + 1)] {
             let header = header(sequence, message.len());
             let fragment = Fragment::of(&message, offset, 7, header, FRAGMENT_LEN);
             let mut bytes = Vec::new();
@@ -233,6 +276,10 @@ mod tests {
         assert_eq!(Fragment::decode(&bytes[..cut]), Err(WireError::Short(cut)));
         bytes.push(b'd');
         assert_eq!(Fragment::decode(&bytes), Err(WireError::Extent { payload: 4, length: 3 }));
+        bytes[1] |= ORIGIN;
+        let length = bytes.len();
+        assert_eq!(Fragment::decode(&bytes), Err(WireError::Short(length)));
+        bytes[1] = 0;
         bytes[0] = 9;
         assert_eq!(Fragment::decode(&bytes), Err(WireError::Version(9)));
         bytes.clear();
@@ -261,7 +308,7 @@ mod tests {
             let _ = Fragment::decode(&bytes);
             if let [version, flags, ..] = &mut bytes[..] {
                 *version = VERSION;
-                *flags &= COMPRESSED | CONTINUED;
+                *flags &= COMPRESSED | CONTINUED | ORIGIN;
             }
             if let Ok(fragment) = Fragment::decode(&bytes)
                 && let Place::First(header) = fragment.place

@@ -29,9 +29,10 @@
 //! ```
 //!
 //! Flag 1, in the first: the message, put together, is one frame of Zstandard (RFC 8878), which tells
-//! the size of its content. Flag 2, alone: it goes on with a message. Other flags are zero; a fragment
-//! with one that the receiver does not know is passed over. A fragment may have any size that the
-//! data channel takes.
+//! the size of its content. Flag 2, alone: it goes on with a message. Flag 4, in the first: before the
+//! payload stand who published the message at its sender (16 bytes) and its number there (8 bytes, 0
+//! where it has none). Other flags are zero; a fragment with one that the receiver does not know is
+//! passed over. A fragment may have any size that the data channel takes.
 //!
 //! A service crosses between two rovers as two routes, whose messages are calls:
 //!
@@ -57,9 +58,9 @@
 //! "delivery":"reliable","qos":{…}}`), and the other one answers with the same `id` and `revision`
 //! (`route_accepted`, or `route_refused` with `reason` and `text`), which may be changed later by the
 //! other answer; `route_withdrawn` takes a topic back. Fragments of a route may be sent while it is
-//! accepted. Such a peer writes 0 as its epoch and
-//! counts the messages of each route from 1 within a session. It is sent nothing compressed, but may
-//! send so. It is offered no services, and those that it offers are refused.
+//! accepted. Such a peer writes 0 as its epoch and counts the messages of each route from 1 within a
+//! session. It is sent no flags, but may send them. It is offered no services, and those that it
+//! offers are refused.
 
 mod call;
 mod fragment;
@@ -67,7 +68,7 @@ mod frame;
 mod reassembly;
 
 pub use call::CallMessage;
-pub use fragment::{FRAGMENT_LEN, Fragment, Header, Place, VERSION, WireError};
+pub use fragment::{FRAGMENT_LEN, Fragment, Header, Origin, Place, VERSION, WireError};
 pub use frame::{
     ACK_OVERHEAD, DATA_OVERHEAD, FRAME_HEADER_LEN, FRAME_MARK, FrameHeader, MAX_ACK_BITS,
     MAX_FRAME_LEN, PathReport, REPORT_LEN, Section, Sections, TAG_LEN,

@@ -1,6 +1,6 @@
 //! Putting the fragments of one route together again.
 
-use super::fragment::{Fragment, Header, Place};
+use super::fragment::{Fragment, Header, Origin, Place};
 
 /// A message, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Complete {
     pub data: Vec<u8>,
     /// Is it compressed?
     pub is_compressed: bool,
+    /// Who published it, if that was told.
+    pub origin: Option<Origin>,
     /// What the receiver allows, bytes.
     pub max_size: u32,
 }
@@ -59,6 +61,11 @@ impl Reassembly {
     /// Changes the limit for messages that have not begun to arrive.
     pub fn set_max_message_size(&mut self, max_message_size: u32) {
         self.max_message_size = max_message_size;
+    }
+
+    /// Takes messages again whose sequence is beyond `delivered`.
+    pub fn set_delivered(&mut self, delivered: u64) {
+        self.delivered = delivered;
     }
 
     /// Sequence of the newest message that came out.
@@ -120,6 +127,7 @@ impl Reassembly {
             taken: header.taken,
             data,
             is_compressed: header.is_compressed,
+            origin: header.origin,
             max_size: self.max_message_size,
         }))
     }
@@ -147,7 +155,8 @@ mod tests {
     /// Fragments of at most 40 bytes.
     fn fragments(sequence: u64, message: &[u8]) -> Vec<Fragment<'_>> {
         let length = u32::try_from(message.len()).expect("test messages are small");
-        let header = Header { epoch: 1, sequence, taken: 0, length, is_compressed: false };
+        let header =
+            Header { epoch: 1, sequence, taken: 0, length, is_compressed: false, origin: None };
         let mut parts = vec![Fragment::of(message, 0, 1, header, 40)];
         let mut offset = parts[0].payload.len();
         while offset < message.len() {

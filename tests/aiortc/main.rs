@@ -199,6 +199,7 @@ impl Rover {
                     let answer = Ok(IncomingLimits {
                         queue: QueueLimits::default(),
                         max_message_size: 1 << 20,
+                        again: false,
                     });
                     self.application.command(Wish::AnswerRoute { peer, id, answer });
                 }
@@ -224,6 +225,7 @@ impl Rover {
             let message = OutgoingMessage {
                 id: RouteId(1),
                 publisher: PublisherId(1),
+                number: 0,
                 data,
                 compressed: None,
             };

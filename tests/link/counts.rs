@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rover_link::config::{Delivery, QueueLimits};
+use rover_link::config::{Delivery, Durability, QueueLimits};
 use rover_link::link::{Command, Counts, RouteDirection, RouteId, RouteSnapshot};
 
 use crate::world::{Setup, World};
@@ -23,7 +23,10 @@ fn offer(world: &mut World, number: u16) {
         LATEST => route.offer.delivery = Delivery::Latest,
         EXPIRING => route.lifespan = Duration::from_millis(20),
         THINNED => route.min_period = Duration::from_millis(50),
-        LATCHED => route.history = 1,
+        LATCHED => {
+            route.history = 1;
+            route.offer.qos.durability = Durability::TransientLocal;
+        }
         _ => {}
     }
     world.command("a", Command::OfferRoute { id: RouteId(number), route });

@@ -6,6 +6,8 @@
 mod calls;
 mod counts;
 mod hostile;
+mod latched;
+mod latency;
 #[path = "../routes/mod.rs"]
 mod routes;
 mod sessions;

@@ -156,7 +156,7 @@ impl Standard {
         self.sequence += 1;
         let length = u32::try_from(data.len()).unwrap();
         let (sequence, is_compressed) = (self.sequence, false);
-        let header = Header { epoch: 0, sequence, taken: 0, length, is_compressed };
+        let header = Header { epoch: 0, sequence, taken: 0, length, is_compressed, origin: None };
         let mut bytes = Vec::new();
         Fragment::of(data, 0, 7, header, FRAGMENT_LEN).encode(&mut bytes);
         self.write(true, &bytes);
@@ -314,6 +314,7 @@ impl Stage {
             let message = OutgoingMessage {
                 id: RouteId(1),
                 publisher: PublisherId(1),
+                number: 0,
                 data: data.to_vec().into(),
                 compressed: Some(b"a frame that this peer must not get".as_slice().into()),
             };
@@ -393,6 +394,7 @@ impl Stage {
                     let answer = Ok(IncomingLimits {
                         queue: QueueLimits::default(),
                         max_message_size: 1 << 20,
+                        again: false,
                     });
                     let command = Command::AnswerRoute { peer, id, answer };
                     self.fleet.handle_command(command, self.now);

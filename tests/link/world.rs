@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rover_link::config::{Delivery, HandoverSettings, InterfaceKind, PeerFilter, QueueLimits};
+use rover_link::config::{
+    Delivery, Durability, HandoverSettings, InterfaceKind, PeerFilter, QueueLimits,
+};
 use rover_link::link::{
     Command, Event, Fleet, FleetKey, Identity, IncomingLimits, IncomingMessage, NetworkInterface,
     OutgoingMessage, OutgoingRoute, Output, PeerKind, PeerSnapshot, PublisherId, Refusal,
@@ -34,6 +36,8 @@ pub(crate) struct World {
     pub(crate) closed: Option<u8>,
     /// Datagrams take up to so much longer, each its own time, so that they overtake each other.
     pub(crate) jitter: Duration,
+    /// Datagrams to the rover of this id take so much longer.
+    pub(crate) detour: Option<(&'static str, Duration)>,
     /// Changes signals on their way.
     pub(crate) tamper: fn(Signal) -> Signal,
     /// Datagrams of the network that an attacker has overheard, while he listens.
@@ -51,6 +55,7 @@ struct Rover {
     events: Vec<Event>,
     delivered: Vec<IncomingMessage>,
     limit: Option<u32>,
+    again: bool,
 }
 
 enum InFlight {
@@ -66,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) pins: BTreeMap<String, String>,
     /// Largest message that its application accepts; `None` refuses every route.
     pub(crate) limit: Option<u32>,
+    /// Has its application no place for what it got before?
+    pub(crate) again: bool,
     /// Local addresses, each of which reaches each of the peers'.
     pub(crate) addresses: u8,
     /// The network that data prefers; 0 is the first address.
@@ -79,6 +86,7 @@ impl Default for Setup {
             peers: PeerFilter::All,
             pins: BTreeMap::new(),
             limit: Some(1 << 20),
+            again: false,
             addresses: 1,
             preferred: None,
         }
@@ -98,6 +106,7 @@ impl World {
             loss: 0.0,
             closed: None,
             jitter: Duration::ZERO,
+            detour: None,
             tamper: |signal| signal,
             overheard: None,
             signals: Vec::new(),
@@ -141,6 +150,7 @@ impl World {
             events: Vec::new(),
             delivered: Vec::new(),
             limit: setup.limit,
+            again: setup.again,
         };
         self.kill(id);
         self.rovers.insert(id.to_owned(), rover);
@@ -230,6 +240,9 @@ impl World {
         let mut route =
             OutgoingRoute { history, ..crate::routes::reliable(&format!("/t{number}")) };
         route.offer.delivery = delivery;
+        if history > 0 {
+            route.offer.qos.durability = Durability::TransientLocal;
+        }
         let command = Command::OfferRoute { id: RouteId(number), route };
         self.rovers.get_mut(id).unwrap().fleet.handle_command(command, self.now);
         self.drain(id);
@@ -247,7 +260,11 @@ impl World {
         compressed: Option<Bytes>,
     ) {
         let (route, publisher) = (RouteId(number), PublisherId(1));
-        let message = OutgoingMessage { id: route, publisher, data, compressed };
+        self.hand_over(id, OutgoingMessage { id: route, publisher, number: 0, data, compressed });
+    }
+
+    /// Hands a message of a local topic to the core.
+    pub(crate) fn hand_over(&mut self, id: &str, message: OutgoingMessage) {
         let now = self.now;
         self.rovers.get_mut(id).unwrap().fleet.handle_message(message, now);
         self.drain(id);
@@ -257,7 +274,7 @@ impl World {
     pub(crate) fn respond(&mut self, id: &str, to: &str, number: u16, data: impl Into<Bytes>) {
         let (route, publisher) = (RouteId(number), PublisherId(0));
         let data = data.into();
-        let message = OutgoingMessage { id: route, publisher, data, compressed: None };
+        let message = OutgoingMessage { id: route, publisher, number: 0, data, compressed: None };
         let now = self.now;
         self.rovers.get_mut(id).unwrap().fleet.handle_message_for(to, message, now);
         self.drain(id);
@@ -337,6 +354,18 @@ impl World {
             .iter()
             .map(|message| (message.peer.as_str(), &*message.topic, &message.data[..]))
             .collect()
+    }
+
+    /// Who published the messages that a rover's application got, and their numbers there.
+    pub(crate) fn origins(&self, id: &str) -> Vec<Option<(u128, u64)>> {
+        let delivered = self.rovers[id].delivered.iter();
+        delivered.map(|of| of.origin.map(|origin| (origin.publisher.0, origin.number))).collect()
+    }
+
+    /// When a rover thinks that the messages were taken that its application got; a moment of another
+    /// rover is one of this clock too.
+    pub(crate) fn taken(&self, id: &str) -> Vec<Option<Instant>> {
+        self.rovers[id].delivered.iter().map(|message| message.taken).collect()
     }
 
     pub(crate) fn snapshot(&self, id: &str, peer: &str) -> PeerSnapshot {
@@ -430,7 +459,12 @@ impl World {
                         matches!(transmit.destination.ip(), IpAddr::V4(ip) if ip.octets()[2] == network)
                     });
                     if self.random.f64() >= self.loss && !is_closed {
-                        let delay = NETWORK_DELAY + self.jitter.mul_f64(self.random.f64());
+                        let detour = self.detour.filter(|(to, _)| {
+                            self.rovers[*to].addresses.contains(&transmit.destination)
+                        });
+                        let detour = detour.map_or(Duration::ZERO, |(_, detour)| detour);
+                        let jitter = self.jitter.mul_f64(self.random.f64());
+                        let delay = NETWORK_DELAY + detour + jitter;
                         self.send(delay, InFlight::Datagram(transmit));
                     }
                 }
@@ -451,7 +485,11 @@ impl World {
                             })
                         },
                         |max_message_size| {
-                            Ok(IncomingLimits { queue: QueueLimits::default(), max_message_size })
+                            Ok(IncomingLimits {
+                                queue: QueueLimits::default(),
+                                max_message_size,
+                                again: rover.again,
+                            })
                         },
                     );
                     rover.fleet.handle_command(Command::AnswerRoute { peer, id, answer }, self.now);

@@ -12,22 +12,44 @@ import threading
 import time
 import traceback
 
+from bag_player import BagPlayer
 from messages import digest, message_class, plain, random_message
 from parameter_commands import ParameterCommands
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rover_link.srv import SelectPath
 from worker import run
 
 
-def profile(reliability: str, durability: str, depth: int) -> QoSProfile:
+def profile(
+    reliability: str = "reliable",
+    durability: str = "volatile",
+    depth: int = 1000,
+    history: str = "keep_last",
+    deadline: float | None = None,
+    liveliness: str = "automatic",
+    lease: float | None = None,
+) -> QoSProfile:
+    """`deadline` and `lease`, the lease duration of liveliness, are in s; `None` for no limit."""
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
+        history=HistoryPolicy[history.upper()],
         depth=depth,
         reliability=ReliabilityPolicy[reliability.upper()],
         durability=DurabilityPolicy[durability.upper()],
+        deadline=duration(deadline),
+        liveliness=LivelinessPolicy[liveliness.upper()],
+        liveliness_lease_duration=duration(lease),
     )
+
+
+def duration(seconds: float | None) -> Duration:
+    return Duration() if seconds is None else Duration(nanoseconds=round(seconds * 1e9))
+
+
+def seconds(duration: Duration) -> float | None:
+    limited = duration < Duration(seconds=2**31 - 1)
+    return duration.nanoseconds * 1e-9 if limited else None
 
 
 class Received:
@@ -57,14 +79,21 @@ class Worker(ParameterCommands):
         self._publishing = threading.Lock()
         self._departures: dict[str, list[float]] = {}
 
-    def advertise(self, topic, type, reliability="reliable", durability="volatile", depth=1000):
-        made = self._node.create_publisher(message_class(type), topic, profile(reliability, durability, depth))
+    def advertise(self, topic, type, **qos):
+        """Makes one more publisher of a topic; `qos` is that of `profile`."""
+        made = self._node.create_publisher(message_class(type), topic, profile(**qos))
         self._publishers.setdefault(topic, []).append(made)
         self._types[topic] = type
 
-    def unadvertise(self, topic):
-        for publisher in self._publishers.pop(topic):
-            self._node.destroy_publisher(publisher)
+    def unadvertise(self, topic, which=None):
+        """Ends one publisher of a topic, all without `which`."""
+        made = self._publishers.pop(topic)
+        left = [] if which is None else [one for number, one in enumerate(made) if number != which]
+        for publisher in made:
+            if publisher not in left:
+                self._node.destroy_publisher(publisher)
+        if left:
+            self._publishers[topic] = left
 
     def publish(self, topic, count=1, seed=0, size=None, which=0):
         """Publishes at once; gives the digests."""
@@ -104,18 +133,41 @@ class Worker(ParameterCommands):
         self._node.destroy_timer(timer)
         return digests
 
+    def published_count(self, topic):
+        """How many messages `keep_publishing` has published."""
+        return len(self._going_on[topic][1])
+
+    def published(self, topic, first=0):
+        """The digests of the messages that `keep_publishing` has published, from this number on."""
+        return self._going_on[topic][1][first:]
+
     def departures(self, topic):
         """When each message was published that `keep_publishing` has, by the monotonic clock of the machine."""
         return list(self._departures[topic])
 
-    def subscribe(self, topic, type, reliability="reliable", durability="volatile", depth=1000, keeps=1):
-        received = self._received[topic] = Received()
-        self._subscriptions[topic] = self._node.create_subscription(
-            message_class(type),
-            topic,
-            lambda message: received.take(message, keeps),
-            profile(reliability, durability, depth),
+    def subscribe(self, topic, type, keeps=1, key=None, **qos):
+        """Subscribes; `qos` is that of `profile`. Where a topic has several subscriptions, a `key` stands for the topic
+        in the commands that ask for what came."""
+        key = key or topic
+        received = self._received[key] = Received()
+        self._subscriptions[key] = self._node.create_subscription(
+            message_class(type), topic, lambda message: received.take(message, keeps), profile(**qos)
         )
+
+    def open_bag(self, command):
+        """Advertises what a bag holds, which the command writes out; gives what is in it."""
+        self._bag = BagPlayer(command)
+        for topic, type_name in self._bag.types.items():
+            self.advertise(topic, type=type_name)
+        return self._bag.about()
+
+    def play_first(self, topic):
+        """Publishes the first message of a topic of the bag."""
+        self._publishers[topic][0].publish(self._bag.first(topic))
+
+    def play_bag(self):
+        """Begins to publish all of the bag."""
+        self._bag.play({topic: self._publishers[topic][0] for topic in self._bag.types})
 
     def unsubscribe(self, topic):
         self._node.destroy_subscription(self._subscriptions.pop(topic))
@@ -200,6 +252,9 @@ def endpoint(info) -> dict:
         "reliability": info.qos_profile.reliability.name.lower(),
         "durability": info.qos_profile.durability.name.lower(),
         "lifespan": info.qos_profile.lifespan < Duration(seconds=2**31 - 1),
+        "deadline": seconds(info.qos_profile.deadline),
+        "liveliness": info.qos_profile.liveliness.name.lower(),
+        "lease": seconds(info.qos_profile.liveliness_lease_duration),
     }
 
 

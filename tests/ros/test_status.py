@@ -1,7 +1,9 @@
 """What a rover tells of itself: its status topics, /diagnostics and /rosout."""
 
 import math
+import time
 
+from graph import PATIENCE
 from rovers import DIRECTION_RECEIVE, STATE_CONNECTED, wait_until, wait_until_connected, wait_until_open
 
 INTERFACE_LOOPBACK = 6
@@ -109,7 +111,38 @@ def test_topic_statistics_count_on_both_sides(fleet):
         dropped = sum(counted[field] for field in counted if field.startswith("dropped_"))
         assert counted["taken"] == counted["messages"] + counted["waiting"] + dropped
         assert dropped == counted["dropped_closed"], "nothing but what was published before the route was open"
-    assert math.isnan(received["latency_mean"]) and math.isnan(received["latency_max"])
+    assert math.isnan(sent["latency_mean"]) and math.isnan(sent["latency_max"]), "the receiver measures"
+
+
+def test_the_receiver_measures_how_long_messages_take(fleet):
+    a, b = fleet.rover("rover_a", TALK), fleet.rover("rover_b")
+    a.graph.advertise("/talk", type=STRING)
+    b.graph.subscribe("/rover_a/talk", type=STRING)
+    wait_until_open(a, "/talk", b, "/rover_a/talk")
+
+    def measured():
+        a.graph.publish("/talk", count=5)
+        statistics = b.topic_statistics("/rover_a/talk", "rover_a", DIRECTION_RECEIVE)
+        return statistics if not math.isnan(statistics["latency_mean"]) else None
+
+    statistics = wait_until(measured, "the latency is known")
+    assert 0.0 < statistics["latency_mean"] <= statistics["latency_max"] < PATIENCE
+
+    # What waits while there is no path grows old.
+    outage = 1.5
+    b.pause()
+    a.graph.publish("/talk", count=1)
+    time.sleep(outage)
+    b.go_on()
+    slow = wait_until(
+        lambda: (s := b.topic_statistics("/rover_a/talk", "rover_a", DIRECTION_RECEIVE))["latency_max"] > outage and s,
+        "the slow message is measured",
+    )
+    assert slow["latency_max"] < PATIENCE
+    wait_until(
+        lambda: math.isnan(b.topic_statistics("/rover_a/talk", "rover_a", DIRECTION_RECEIVE)["latency_mean"]),
+        "without messages nothing is measured",
+    )
 
 
 def test_diagnostics_come_once_a_second_and_are_good_when_all_is_well(fleet):

@@ -1,14 +1,15 @@
 //! A link without a network: each peer offers what it is offered back under another name and sends
 //! all messages back with it, so that one bridge is both ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rover_link::config::Durability;
 use rover_link::link::{
-    Command, Event, IncomingMessage, OutgoingMessage, OutgoingRoute, PublisherId, Refusal, RouteId,
-    RouteKind, RouteOffer,
+    Command, Event, IncomingMessage, Origin, OutgoingMessage, OutgoingRoute, PublisherId, Refusal,
+    RouteId, RouteKind, RouteOffer,
 };
 use rover_link::net::{ApplicationEnd, DriverEnd, exchange};
 use rover_link::ros::rcl::Publisher;
@@ -25,7 +26,7 @@ pub(crate) struct Seen {
     pub(crate) routes: BTreeMap<RouteId, OutgoingRoute>,
     pub(crate) offers: u32,
     pub(crate) messages: Vec<OutgoingMessage>,
-    pub(crate) forgotten: Vec<PublisherId>,
+    pub(crate) publishers: BTreeMap<RouteId, BTreeSet<PublisherId>>,
     pub(crate) refusals: Vec<(String, RouteId, Refusal)>,
     pub(crate) accepted: Vec<(String, RouteId)>,
 }
@@ -141,12 +142,13 @@ impl Run {
     }
 
     fn send_back(&self, peer: &str, message: &OutgoingMessage, seen: &Seen) {
-        let OutgoingMessage { id, data, compressed, .. } = message.clone();
+        let OutgoingMessage { id, publisher, number, data, compressed } = message.clone();
         let offer = seen.routes.get(&id).and_then(|route| (self.mirror)(peer, &route.offer));
         if let Some(offer) = offer {
             let (peer, topic) = (peer.to_owned(), offer.topic.into());
             let (is_compressed, max_size) = (compressed.is_some(), 1 << 20);
             let data = compressed.unwrap_or(data);
+            let is_latched = offer.qos.durability == Durability::TransientLocal;
             let message = IncomingMessage {
                 peer,
                 id,
@@ -155,6 +157,8 @@ impl Run {
                 is_compressed,
                 max_size,
                 kind: RouteKind::Topic,
+                origin: is_latched.then_some(Origin { publisher, number }),
+                taken: None,
             };
             self.driver.deliver(message);
         }
@@ -175,7 +179,9 @@ impl Run {
             Command::WithdrawRoute { id } => {
                 seen.routes.remove(&id);
             }
-            Command::ForgetPublisher { publisher, .. } => seen.forgotten.push(publisher),
+            Command::SetPublishers { id, publishers } => {
+                seen.publishers.insert(id, publishers);
+            }
             Command::AnswerRoute { peer, id, answer: Ok(limits) } => {
                 let delivery = seen.routes.get(&id).map(|route| route.offer.delivery);
                 let delivery = delivery.unwrap_or(rover_link::config::Delivery::Reliable);

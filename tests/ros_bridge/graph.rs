@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rover_link::config::{Durability, History, QosProfile, Reliability, TypeName};
+use rover_link::config::{
+    Durability, History, Liveliness, QosProfile, Reliability, Timing, TypeName,
+};
 use rover_link::ros::rcl::{
     Context, GuardCondition, Node, Publisher, Sample, Subscription, TypeSupport, WaitSet,
 };
@@ -15,6 +17,12 @@ pub(crate) const RELIABLE: QosProfile = QosProfile {
     durability: Durability::Volatile,
     history: History::KeepLast,
     depth: 1000,
+    timing: Timing {
+        deadline: None,
+        lifespan: None,
+        liveliness: Liveliness::Automatic,
+        lease: None,
+    },
 };
 pub(crate) const BEST_EFFORT: QosProfile =
     QosProfile { reliability: Reliability::BestEffort, ..RELIABLE };

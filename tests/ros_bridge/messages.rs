@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rover_link::config::{Config, Delivery, Durability, Parameters, Sources, Value};
-use rover_link::link::{OutgoingMessage, RouteOffer};
+use rover_link::link::{OutgoingMessage, RouteId, RouteOffer};
 use rover_link::ros::bridge::Bridge;
 
-use crate::fake_link::{self, FakeLink, Mirror};
+use crate::fake_link::{self, FakeLink, Mirror, Seen};
 use crate::graph::*;
 
 /// A configuration with the given parameters besides the usual ones.
@@ -171,7 +171,8 @@ fn a_latched_message_crosses_once_and_reaches_late_subscribers() {
     link.wait_for("the new map", |seen| seen.messages.len() >= 2);
     assert_eq!(text(&link.seen().messages[1].data), "new map");
     drop(publisher);
-    link.wait_for("the publisher's end", |seen| seen.forgotten.contains(&id));
+    let is_gone = |seen: &Seen| !seen.publishers[&RouteId(0)].contains(&id);
+    link.wait_for("the publisher's end", is_gone);
 }
 
 #[test]

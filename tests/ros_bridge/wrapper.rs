@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rover_link::config::{Durability, Reliability, TypeName};
+use rover_link::config::{Durability, Reliability, Timing, TypeName};
 use rover_link::ros::qos::{self, EndpointQos};
 use rover_link::ros::rcl::{Context, GuardCondition, RclError, TypeSupport, WaitSet};
 
@@ -66,7 +66,8 @@ fn the_graph_tells_type_hash_node_and_qos() {
     assert_eq!(found.type_name, "std_msgs/msg/String");
     assert_eq!(found.type_hash, string_type().hash());
     let (reliability, durability) = (Reliability::Reliable, Durability::TransientLocal);
-    assert_eq!(found.qos, EndpointQos { reliability, durability });
+    let timing = Timing::default();
+    assert_eq!(found.qos, EndpointQos { reliability, durability, timing });
     assert!(talker.owns(&found) && !listener.owns(&found));
     assert!(listener.publishers("/wrapper/nobody").expect("the graph").is_empty());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rover_link::config::{
     Compression, Delivery, Durability, History, PeerFilter, Priority, QosProfile, QueueLimits,
-    Reliability, TypeName,
+    Reliability, Timing, TypeName,
 };
 use rover_link::link::{OutgoingRoute, RouteKind, RouteOffer};
 
@@ -22,6 +22,7 @@ pub(crate) fn reliable(topic: &str) -> OutgoingRoute {
                 durability: Durability::Volatile,
                 history: History::KeepLast,
                 depth: 10,
+                timing: Timing::default(),
             },
         },
         peers: PeerFilter::All,

@@ -97,8 +97,13 @@ impl Endpoint for FleetEndpoint {
     }
 
     fn publish(&mut self, class: usize, data: Bytes, now: Instant) {
-        let message =
-            OutgoingMessage { id: id(class), publisher: PublisherId(1), data, compressed: None };
+        let message = OutgoingMessage {
+            id: id(class),
+            publisher: PublisherId(1),
+            number: 0,
+            data,
+            compressed: None,
+        };
         self.fleet.handle_message(message, now);
     }
 
@@ -133,12 +138,14 @@ impl Endpoint for FleetEndpoint {
                         let limits = IncomingLimits {
                             queue: QueueLimits::default(),
                             max_message_size: MAX_MESSAGE_SIZE,
+                            again: false,
                         };
                         let answer = Command::AnswerRoute { peer, id, answer: Ok(limits) };
                         self.fleet.handle_command(answer, now);
                         continue;
                     }
                     Event::PeerRefused { .. }
+                    | Event::PublishersTold { .. }
                     | Event::RouteClosed { .. }
                     | Event::RouteOpened { .. }
                     | Event::RouteRefused { .. } => continue,

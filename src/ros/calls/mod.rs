@@ -34,6 +34,7 @@ use crate::config::{Admission, Service};
 use crate::link::{
     Command, Event, IncomingMessage, Refusal, RefusalReason, RouteId, RouteKind, RouteOffer,
 };
+use crate::net::{Outcome, clock};
 
 /// The graph is looked at so often even when nothing reports a change; also how late a stop is noticed
 /// at most.
@@ -183,6 +184,7 @@ impl Calls {
                 self.stand_ins.handle_refused(&peer, id, &refusal.text, &self.shared);
             }
             Event::RouteOpened { .. }
+            | Event::PublishersTold { .. }
             | Event::PeerConnected { .. }
             | Event::PeerRefused { .. }
             | Event::Handover(_) => {}
@@ -283,7 +285,8 @@ impl Calls {
                 self.stand_ins.respond(message, &data, now, &self.shared)
             }
         };
-        self.shared.application.settle(message, is_taken);
+        let outcome = if is_taken { Outcome::Published } else { Outcome::Closed };
+        self.shared.application.settle(message, outcome, clock::now());
         self.all_ready_at = self.all_ready_at.max(self.ready_at(message).unwrap_or(now));
     }
 

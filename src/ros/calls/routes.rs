@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::pending::Failures;
 use crate::config::{
     Compression, DEFAULT_MAX_MESSAGE_SIZE, Delivery, Durability, History, PeerFilter, QosProfile,
-    QueueLimits, Reliability,
+    QueueLimits, Reliability, Timing,
 };
 use crate::link::{CallTerms, IncomingLimits, OutgoingRoute, RouteId, RouteKind, RouteOffer};
 use crate::ros::rcl::ServiceTypeSupport;
@@ -17,6 +17,7 @@ const SERVICE_QOS: QosProfile = QosProfile {
     durability: Durability::Volatile,
     history: History::KeepLast,
     depth: 10,
+    timing: Timing::NONE,
 };
 
 /// A route for the requests or the responses of a service called `name` at the peers. What is older
@@ -52,7 +53,7 @@ pub(super) fn route(
 /// What a peer's route of requests or responses is granted.
 pub(super) fn limits() -> IncomingLimits {
     let queue = QueueLimits::default();
-    IncomingLimits { queue, max_message_size: DEFAULT_MAX_MESSAGE_SIZE }
+    IncomingLimits { queue, max_message_size: DEFAULT_MAX_MESSAGE_SIZE, again: false }
 }
 
 /// Number of the first of our services.

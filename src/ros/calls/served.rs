@@ -217,7 +217,8 @@ impl Served {
             };
             let data = CallMessage { number, cdr: &taken.1 }.encode().into();
             let publisher = PublisherId(0);
-            let message = OutgoingMessage { id: self.id, publisher, data, compressed: None };
+            let message =
+                OutgoingMessage { id: self.id, publisher, number: 0, data, compressed: None };
             shared.application.send_to(&peer, message, clock::now());
         }
     }

@@ -90,7 +90,7 @@ impl StandIn {
             failures.given_up += self.callers.insert(number, request_id, deadline);
             let data = CallMessage { number, cdr: &request }.encode().into();
             let (id, publisher) = (self.call_route, PublisherId(0));
-            let message = OutgoingMessage { id, publisher, data, compressed: None };
+            let message = OutgoingMessage { id, publisher, number: 0, data, compressed: None };
             shared.application.send_to(&self.peer, message, clock::now());
         }
         failures

@@ -7,7 +7,10 @@ use r2r::std_msgs::msg::Header;
 use super::route::Route;
 use super::window::Window;
 use crate::config::InterfaceKind;
-use crate::link::{Handover, HandoverPath, PathSnapshot, PeerSnapshot, PeerState, RouteSnapshot};
+use crate::link::{
+    Handover, HandoverPath, PathSnapshot, PeerSnapshot, PeerState, RefusalReason, RouteSnapshot,
+};
+use crate::net::Latency;
 use crate::ros::text::ros_text;
 
 const BITS_PER_BYTE: f64 = 8.0;
@@ -195,14 +198,19 @@ pub(super) fn handover_event(header: Header, handover: &Handover) -> HandoverEve
     }
 }
 
-/// One topic to or from one peer; `window` is over messages and bytes.
+/// One topic to or from one peer; `window` is over messages and bytes, `latency` of the messages that
+/// came in it.
 pub(super) fn topic_statistics(
     header: Header,
     route: &Route<'_>,
     window: Window<2>,
+    latency: Latency,
 ) -> TopicStatistics {
     let Route { peer, direction, remote_topic, link, report, .. } = *route;
     let counts = link.map(|link| link.counts).unwrap_or_default();
+    let is_refused_for_its_type = link.is_some_and(|link| {
+        matches!(link.refusal, Some(RefusalReason::TypeMismatch | RefusalReason::TypeUnknown))
+    });
     let waiting = |figure: fn(&RouteSnapshot) -> u64| {
         link.map_or(0, |link| u32::try_from(figure(link)).unwrap_or(u32::MAX))
     };
@@ -221,8 +229,8 @@ pub(super) fn topic_statistics(
         direction: direction as u8,
         rate: window.rates[0],
         bitrate: window.rates[1] * BITS_PER_BYTE,
-        latency_mean: f64::NAN,
-        latency_max: f64::NAN,
+        latency_mean: latency.mean(),
+        latency_max: latency.max(),
         age: window.age,
         taken: counts.taken,
         messages: counts.messages,
@@ -235,7 +243,7 @@ pub(super) fn topic_statistics(
         dropped_interface: counts.dropped_interface,
         dropped_old: counts.dropped_old,
         dropped_closed: counts.dropped_closed,
-        type_mismatch: report.is_some_and(|report| report.type_mismatch),
+        type_mismatch: is_refused_for_its_type || report.is_some_and(|report| report.type_mismatch),
         qos_mismatch: report.is_some_and(|report| report.qos_mismatch),
         remark: ros_text(&remarks.join("; ")),
     }
@@ -243,6 +251,8 @@ pub(super) fn topic_statistics(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::{path as some_path, route};
     use super::*;
     use crate::link::{Counts, HandoverPhase, HandoverReason, PathState, RouteDirection, RouteId};
@@ -361,6 +371,7 @@ mod tests {
     fn a_route_shows_both_names_and_what_either_side_remarks() {
         let link = RouteSnapshot {
             remark: "refused\0 there".to_owned(),
+            refusal: Some(RefusalReason::TypeMismatch),
             counts: Counts { taken: 9, messages: 4, dropped_closed: 2, ..Counts::default() },
             waiting: 3,
             waiting_bytes: u64::MAX,
@@ -381,7 +392,11 @@ mod tests {
             link: Some(&link),
             report: Some(&report),
         };
-        let message = topic_statistics(Header::default(), &route, WINDOW);
+        let mut latency = Latency::default();
+        latency.add(Duration::from_millis(10));
+        latency.add(Duration::from_millis(30));
+        let message = topic_statistics(Header::default(), &route, WINDOW, latency);
+        assert_eq!((message.latency_mean, message.latency_max), (0.02, 0.03));
         assert_eq!(
             (message.topic.as_str(), message.remote_topic.as_str()),
             ("/odom", "/rover_a/odom")
@@ -389,13 +404,15 @@ mod tests {
         assert_eq!(message.type_, "nav_msgs/msg/Odometry");
         assert_eq!(message.direction, TopicStatistics::DIRECTION_SEND as u8);
         assert_eq!((message.rate, message.bitrate, message.age), (100.0, 400.0, 0.25));
-        assert!(message.qos_mismatch && !message.type_mismatch);
+        assert!(message.qos_mismatch && message.type_mismatch, "the peer refused its type");
         assert_eq!(message.remark, "refused\u{fffd} there; a publisher is volatile");
         assert_eq!((message.taken, message.messages, message.dropped_closed), (9, 4, 2));
         assert_eq!((message.waiting, message.waiting_bytes), (3, u32::MAX));
 
         (route.link, route.report) = (None, None);
-        let message = topic_statistics(Header::default(), &route, Window::UNKNOWN);
+        let message =
+            topic_statistics(Header::default(), &route, Window::UNKNOWN, Latency::default());
+        assert!(message.latency_mean.is_nan() && message.latency_max.is_nan());
         assert_eq!((message.topic.as_str(), message.messages), ("/rover_a/odom", 0));
         assert!(message.rate.is_nan() && message.remark.is_empty());
     }

@@ -23,8 +23,10 @@ use r2r::{Clock, Publisher, QosProfile};
 
 use super::report::BridgeReport;
 use crate::config::{Config, PeerFilter};
-use crate::link::{Handover, PathSnapshot, PeerSnapshot, PeerState, RouteId, Snapshot};
-use crate::net::clock;
+use crate::link::{
+    Handover, PathSnapshot, PeerSnapshot, PeerState, RouteDirection, RouteId, Snapshot,
+};
+use crate::net::{Latency, clock};
 use peer::{PeerPublishers, before};
 use route::{Route, routes};
 use window::{Window, Windows};
@@ -87,8 +89,15 @@ impl StatusPublisher {
         self.status_due.min(self.diagnostics_due)
     }
 
-    /// Publishes what is due; does nothing when nothing is.
-    pub fn publish(&mut self, node: &mut r2r::Node, snapshot: &Snapshot, report: &BridgeReport) {
+    /// Publishes what is due; does nothing when nothing is. `take_latencies` gives those of the
+    /// messages that came since it was last called, by peer and its number of the topic.
+    pub fn publish(
+        &mut self,
+        node: &mut r2r::Node,
+        snapshot: &Snapshot,
+        report: &BridgeReport,
+        take_latencies: impl FnOnce() -> BTreeMap<(String, RouteId), Latency>,
+    ) {
         let now = clock::now();
         let is_status_due = now >= self.status_due;
         let are_diagnostics_due = now >= self.diagnostics_due;
@@ -103,7 +112,7 @@ impl StatusPublisher {
             let period = Duration::from_secs_f64(1.0 / self.config.link_quality_publish_rate);
             self.status_due = next_deadline(self.status_due, period, now);
             self.publish_peers(node, &header, now, &peers);
-            self.publish_statistics(&header, now, &routes);
+            self.publish_statistics(&header, now, &routes, &take_latencies());
             self.forget_all_but(node, now, &peers);
         }
         if are_diagnostics_due {
@@ -174,13 +183,24 @@ impl StatusPublisher {
         }
     }
 
-    fn publish_statistics(&mut self, header: &Header, now: Instant, routes: &[Route<'_>]) {
+    fn publish_statistics(
+        &mut self,
+        header: &Header,
+        now: Instant,
+        routes: &[Route<'_>],
+        latencies: &BTreeMap<(String, RouteId), Latency>,
+    ) {
         for route in routes {
             let key = (route.peer.to_owned(), route.direction as u8, route.id);
             let counters =
                 route.link.map_or([0, 0], |link| [link.counts.messages, link.counts.bytes]);
             let window = self.route_windows.look(key, now, counters);
-            let message = messages::topic_statistics(header.clone(), route, window);
+            let latency = match route.direction {
+                RouteDirection::Send => None,
+                RouteDirection::Receive => latencies.get(&(route.peer.to_owned(), route.id)),
+            };
+            let latency = latency.copied().unwrap_or_default();
+            let message = messages::topic_statistics(header.clone(), route, window, latency);
             send(&self.statistics, &message);
         }
     }
@@ -199,7 +219,10 @@ impl StatusPublisher {
         let is_any_connected = peers.iter().any(is_up);
         let statistics: Vec<_> = routes
             .iter()
-            .map(|route| messages::topic_statistics(header.clone(), route, Window::UNKNOWN))
+            .map(|route| {
+                let latency = Latency::default();
+                messages::topic_statistics(header.clone(), route, Window::UNKNOWN, latency)
+            })
             .collect();
         let signaling = &snapshot.signaling;
         let mut status =
@@ -308,6 +331,7 @@ pub(super) mod tests {
             topic: topic.to_owned(),
             open: true,
             remark: String::new(),
+            refusal: None,
             counts: Counts::default(),
             waiting: 0,
             waiting_bytes: 0,
