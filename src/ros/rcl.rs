@@ -1138,6 +1138,11 @@ impl ServiceServer {
         }
     }
 
+    /// The type.
+    pub fn type_support(&self) -> &ServiceTypeSupport {
+        &self.type_support
+    }
+
     /// Takes the oldest request that waits, if one does: CDR with its encapsulation header.
     ///
     /// # Errors

@@ -17,10 +17,15 @@ from collections import Counter
 from rcl_interfaces.msg import ParameterValue
 from rclpy.action import ActionClient, ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from worker import run
 
 GET_PARAMETERS = "rcl_interfaces/srv/GetParameters"
+
+# A client gets the responses to all clients of a service, of which it keeps ten by default: while its process gets no
+# time, those of other processes push its own out.
+DEEP = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def class_of(type_name: str):
@@ -58,7 +63,9 @@ class Load:
         self._name = name
         self._patience = patience
         self._per_client = count // clients
-        self._clients = [node.create_client(class_of(type_name), service) for _ in range(clients)]
+        self._clients = [
+            node.create_client(class_of(type_name), service, qos_profile=DEEP) for _ in range(clients)
+        ]
         self._current = [""] * clients
         self._since = [time.monotonic()] * clients
         self._called = [0] * clients

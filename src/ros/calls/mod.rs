@@ -36,12 +36,15 @@ use crate::link::{
 };
 use crate::net::{Outcome, clock};
 
-/// The graph is looked at so often even when nothing reports a change; also how late a stop is noticed
-/// at most.
+/// The graph is looked at so often even when nothing reports a change.
 const GRAPH_FALLBACK: Duration = Duration::from_secs(1);
 
-/// Shortest time between two looks at the graph, which name all its services.
+/// Shortest time between two looks at the graph, which walk through all of it.
 const GRAPH_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause is so many times as long as the last look took, if that is more: in a large graph that
+/// changes all the time looks take a tenth of the thread's time at most.
+const GRAPH_SHARE: u32 = 10;
 
 /// Requests or responses taken from one service before the others get their turn.
 const MAX_TAKEN_IN_A_ROW: u32 = 64;
@@ -93,7 +96,7 @@ impl Calls {
             let inbox = inbox.clone();
             move || inbox.wake()
         });
-        let (mut looked_at, mut look_at) = (Instant::now(), Instant::now());
+        let (mut rested_at, mut look_at) = (Instant::now(), Instant::now());
         while !self.shared.is_stopping() {
             let news = inbox.take();
             news.events.into_iter().for_each(|event| self.handle(event));
@@ -101,12 +104,14 @@ impl Calls {
                 self.stand_ins.admit_by(admission, &self.shared);
             }
             if news.graph {
-                look_at = look_at.min(looked_at + GRAPH_PAUSE);
+                look_at = look_at.min(rested_at);
             }
             let now = Instant::now();
             if now >= look_at {
                 self.look_at_graph();
-                (looked_at, look_at) = (now, now + GRAPH_FALLBACK);
+                let pause = GRAPH_PAUSE.max(GRAPH_SHARE * now.elapsed());
+                rested_at = Instant::now() + pause;
+                look_at = rested_at + GRAPH_FALLBACK;
             }
             let has_more = self.pass_on();
             self.expire(Instant::now());

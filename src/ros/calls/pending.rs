@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Calls of one service that may wait at once; beyond it the oldest is given up. Far more than DDS
 /// keeps for a server, and little memory.
@@ -73,6 +73,11 @@ impl<T> Pending<T> {
     }
 }
 
+/// When a call that begins now is to be given up; `None` for never, where there is no timeout.
+pub(super) fn deadline(now: Instant, timeout: Duration) -> Option<Instant> {
+    now.checked_add(timeout).filter(|_| !timeout.is_zero())
+}
+
 /// What became of calls that were not answered, and of answers that nobody waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Failures {
@@ -126,8 +131,6 @@ impl fmt::Display for Failures {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -155,6 +158,15 @@ mod tests {
         assert_eq!(pending.answer(3), None, "too late");
         assert_eq!(pending.expire(start + Duration::from_secs(86_400)), 1);
         assert_eq!(pending.answer(2), Some(()));
+    }
+
+    #[test]
+    fn a_timeout_from_the_network_may_be_anything() {
+        let now = Instant::now();
+        assert_eq!(deadline(now, Duration::ZERO), None);
+        assert_eq!(deadline(now, Duration::MAX), None);
+        let minute = Duration::from_secs(60);
+        assert_eq!(deadline(now, minute), Some(now + minute));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! called on their behalf.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::pending::{Failures, Pending};
+use super::pending::{Failures, Pending, deadline};
 use super::routes::route;
 use crate::config::{Service, TypeName};
 use crate::link::{
@@ -37,6 +37,8 @@ pub(super) struct Served {
     failures: Failures,
     /// What is wrong with the service itself.
     state: TopicReport,
+    /// What the log has been told of that.
+    said: String,
     shown: Option<TopicReport>,
 }
 
@@ -53,6 +55,7 @@ impl Served {
             pace: Pace::new(Instant::now()),
             failures: Failures::default(),
             state: TopicReport::default(),
+            said: String::new(),
             shown: None,
         }
     }
@@ -249,11 +252,12 @@ impl Served {
         if self.shown.as_ref() == Some(&report) {
             return;
         }
-        let is_new =
-            self.shown.as_ref().is_none_or(|shown| !shown.remark.starts_with(&self.state.remark));
-        if is_new && !self.state.remark.is_empty() {
+        if self.said != self.state.remark {
+            self.said.clone_from(&self.state.remark);
             let level = if report.type_mismatch { log::Level::Warn } else { log::Level::Info };
-            log::log!(level, "service={}: {}", self.name, self.state.remark);
+            if !self.said.is_empty() {
+                log::log!(level, "service={}: {}", self.name, self.said);
+            }
         }
         let peers = self.config.peers.clone();
         let destination = Destination { peers, remote_topic: self.config.remote_name.clone() };
@@ -263,9 +267,4 @@ impl Served {
         drop(all);
         self.shown = Some(report);
     }
-}
-
-/// When a call is to be given up that began now.
-pub(super) fn deadline(now: Instant, timeout: Duration) -> Option<Instant> {
-    now.checked_add(timeout).filter(|_| !timeout.is_zero())
 }

@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
-use super::pending::{Failures, Pending};
-use super::served::deadline;
-use crate::link::{CallTerms, OutgoingMessage, PublisherId, RouteId};
+use super::pending::{Failures, Pending, deadline};
+use super::routes::route;
+use crate::config::PeerFilter;
+use crate::link::{CallTerms, OutgoingMessage, OutgoingRoute, PublisherId, RouteId, RouteKind};
 use crate::net::clock;
 use crate::ros::pace::Pace;
 use crate::ros::rcl::{RequestId, ServiceServer};
@@ -17,8 +18,6 @@ pub(super) struct StandIn {
     pub(super) peer: String,
     /// Absolute name, here and there.
     pub(super) name: String,
-    /// Its type, for people.
-    pub(super) type_name: String,
     /// Our number of the route of requests.
     pub(super) call_route: RouteId,
     terms: CallTerms,
@@ -33,7 +32,6 @@ impl StandIn {
     pub(super) fn new(
         peer: &str,
         name: &str,
-        type_name: String,
         call_route: RouteId,
         terms: CallTerms,
         server: ServiceServer,
@@ -41,7 +39,6 @@ impl StandIn {
         Self {
             peer: peer.to_owned(),
             name: name.to_owned(),
-            type_name,
             call_route,
             terms,
             server,
@@ -53,6 +50,12 @@ impl StandIn {
 
     pub(super) fn server(&self) -> &ServiceServer {
         &self.server
+    }
+
+    /// The route of requests to the peer.
+    pub(super) fn route(&self) -> OutgoingRoute {
+        let peers = PeerFilter::Only(vec![self.peer.clone()]);
+        route(RouteKind::Call, &self.name, self.server.type_support(), peers, self.terms)
     }
 
     /// When the next response may be given; in the past if at once.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::pending::Failures;
-use super::routes::{Called, limits, route};
+use super::routes::{Called, limits};
 use super::stand_in::StandIn;
-use crate::config::{Admission, PeerFilter};
+use crate::config::Admission;
 use crate::link::{
     CallTerms, Command, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId,
-    RouteKind, RouteOffer,
+    RouteOffer,
 };
-use crate::ros::rcl::{ServiceServer, ServiceTypeSupport};
+use crate::ros::rcl::{RclError, ServiceServer, ServiceTypeSupport};
 use crate::ros::received::RouteKey;
 use crate::ros::report::TopicReport;
 use crate::ros::shared::Shared;
@@ -124,11 +124,11 @@ impl StandIns {
                 shared.report.lock().incoming.insert(key.clone(), report);
             }
         }
-        let is_open = answer.is_ok();
         let (peer, id) = key.clone();
         shared.application.command(told(peer, id, answer));
-        if is_open {
-            self.offer_calls(&key, offer, terms, shared);
+        if let Some(stand_in) = self.open.get(&key) {
+            let (id, route) = (stand_in.call_route, stand_in.route());
+            shared.application.command(Command::OfferRoute { id, route });
             self.show(&key, shared);
         }
     }
@@ -166,7 +166,7 @@ impl StandIns {
                 format!("{name} is a service of {} already; give one another name", other.peer);
             return Err(refusal(RefusalReason::Failed, text));
         }
-        let failed = |error: crate::ros::rcl::RclError| {
+        let failed = |error: RclError| {
             refusal(RefusalReason::Failed, format!("{name} cannot be served here: {error}"))
         };
         if shared.node.count_servers(name).map_err(failed)? > 0 {
@@ -179,20 +179,9 @@ impl StandIns {
             let text = "there are too many services of peers here already".to_owned();
             refusal(RefusalReason::TooMany, text)
         })?;
-        let type_name = type_name.to_string();
-        let stand_in = StandIn::new(peer, name, type_name, call_route, terms, server);
+        let stand_in = StandIn::new(peer, name, call_route, terms, server);
         self.open.insert(key.clone(), stand_in);
         Ok(limits())
-    }
-
-    /// Offers the route of requests to the peer.
-    fn offer_calls(&self, key: &RouteKey, offer: &RouteOffer, terms: CallTerms, shared: &Shared) {
-        let Some(stand_in) = self.open.get(key) else { return };
-        let Ok(type_support) = ServiceTypeSupport::load(&offer.type_name) else { return };
-        let peers = PeerFilter::Only(vec![stand_in.peer.clone()]);
-        let route = route(RouteKind::Call, &stand_in.name, &type_support, peers, terms);
-        let id = stand_in.call_route;
-        shared.application.command(Command::OfferRoute { id, route });
     }
 
     /// The peer's service is there no more: whoever waits for an answer will not get it.
@@ -302,7 +291,8 @@ impl StandIns {
     /// Puts what is known of a service where the status topics find it, under both of its routes.
     fn show(&mut self, key: &RouteKey, shared: &Shared) {
         let Some(stand_in) = self.open.get(key) else { return };
-        let (topic, type_name) = (stand_in.name.clone(), stand_in.type_name.clone());
+        let topic = stand_in.name.clone();
+        let type_name = stand_in.server().type_support().name().to_string();
         let mut report = TopicReport { topic, type_name, ..TopicReport::default() };
         if stand_in.has_rival {
             report.remark(
