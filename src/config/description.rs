@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 /// Every parameter with a comment above it, or beside it.
 const DOCUMENTED: &str = include_str!("../../config/rover.yaml");
 
-/// The example topic of the file.
-const EXAMPLE: &str = "topics.odom.";
+/// The blocks whose entries have names of the user's choice, each with the file's example of one.
+const EXAMPLES: [(&str, &str); 3] =
+    [("topics.", "odom"), ("services.", "get_map"), ("actions.", "navigate")];
 
 /// The parameters of ROS itself, which are not for the file to explain.
 const USE_SIM_TIME: &str = "Stamps of the status topics follow the topic /clock.";
@@ -20,10 +21,11 @@ pub fn description(key: &str) -> &'static str {
     if key == "use_sim_time" {
         return USE_SIM_TIME;
     }
-    let written = match key.strip_prefix("topics.").and_then(|rest| rest.split_once('.')) {
-        Some((_, field)) => format!("{EXAMPLE}{field}"),
-        None => key.to_owned(),
+    let as_written = |(block, example)| {
+        let (_, field) = key.strip_prefix(block)?.split_once('.')?;
+        Some(format!("{block}{example}.{field}"))
     };
+    let written = EXAMPLES.into_iter().find_map(as_written).unwrap_or_else(|| key.to_owned());
     let found = DESCRIPTIONS.get(&written);
     // Blocks whose names are free have one description for all of them.
     let block = || DESCRIPTIONS.get(written.rsplit_once('.')?.0);

@@ -46,7 +46,15 @@ def rover(fleet):
 def test_every_documented_parameter_is_there_with_its_value_kind_and_description(fleet):
     documented = flat(yaml.safe_load(DOCUMENTED.read_text())["/**"]["ros__parameters"])
     rover = fleet.rover(
-        "rover", {"odom": {"name": "odom"}}, peers=[], link_quality={"publish_rate": 2.0}, interfaces={"allow": ["*"]}
+        "rover",
+        {"odom": {"name": "odom"}},
+        service_ids=["get_map"],
+        services={"get_map": {"name": "get_map"}},
+        action_ids=["navigate"],
+        actions={"navigate": {"name": "navigate_to_pose"}},
+        peers=[],
+        link_quality={"publish_rate": 2.0},
+        interfaces={"allow": ["*"]},
     )
     listed = rover.graph.list_parameters(node=rover.node)["names"]
     assert set(listed) == {*documented, "use_sim_time"}
