@@ -7,11 +7,9 @@ call can be told from all others. `calls.py` is the other end.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 import time
-import traceback
 from collections import Counter
 
 from rcl_interfaces.msg import ParameterValue
@@ -19,7 +17,7 @@ from rclpy.action import ActionClient, ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from worker import run
+from worker import obey, run
 
 GET_PARAMETERS = "rcl_interfaces/srv/GetParameters"
 
@@ -312,12 +310,4 @@ def wait_for(future: Future, what: str, patience: float = 60.0):
     return future.result()
 
 
-def answer(worker: Worker, line: str) -> dict:
-    command = json.loads(line)
-    try:
-        return {"result": getattr(worker, command.pop("do"))(**command)}
-    except Exception:
-        return {"error": traceback.format_exc()}
-
-
-run(f"calls_{os.getpid()}", Worker, answer)
+run(f"calls_{os.getpid()}", Worker, obey)

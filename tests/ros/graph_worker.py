@@ -6,11 +6,9 @@ Each line of standard input is a command in JSON, `{"do": NAME, ...}`; each line
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-import traceback
 
 from bag_player import BagPlayer
 from messages import digest, message_class, plain, random_message
@@ -19,7 +17,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rover_link.srv import SelectPath
-from worker import run
+from worker import obey, run
 
 
 def profile(
@@ -258,12 +256,4 @@ def endpoint(info) -> dict:
     }
 
 
-def answer(worker: Worker, line: str) -> dict:
-    command = json.loads(line)
-    try:
-        return {"result": getattr(worker, command.pop("do"))(**command)}
-    except Exception:
-        return {"error": traceback.format_exc()}
-
-
-run(f"test_{os.getpid()}", Worker, answer)
+run(f"test_{os.getpid()}", Worker, obey)

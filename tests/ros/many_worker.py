@@ -3,15 +3,13 @@ and go. Commands and answers are those of `graph_worker.py`."""
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-import traceback
 
 from rclpy.qos import QoSProfile
 from std_msgs.msg import UInt64
-from worker import run
+from worker import obey, run
 
 QOS = QoSProfile(depth=1000)
 
@@ -85,12 +83,4 @@ class Worker:
             time.sleep(0.001)
 
 
-def answer(worker: Worker, line: str) -> dict:
-    command = json.loads(line)
-    try:
-        return {"result": getattr(worker, command.pop("do"))(**command)}
-    except Exception:
-        return {"error": traceback.format_exc()}
-
-
-run(f"many_{os.getpid()}", Worker, answer)
+run(f"many_{os.getpid()}", Worker, obey)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 
 import rclpy
@@ -29,6 +30,16 @@ def run(name: str, make: Callable, answer: Callable) -> None:
         print(json.dumps(answer(worker, line)), file=answers, flush=True)
     rclpy.try_shutdown()
     spinning.join()
+
+
+def obey(worker: object, line: str) -> dict:
+    """Does what a line says, `{"do": NAME, ...}`, by the worker's method of that name: gives `{"result": ...}` or
+    `{"error": TEXT}`."""
+    command = json.loads(line)
+    try:
+        return {"result": getattr(worker, command.pop("do"))(**command)}
+    except Exception:
+        return {"error": traceback.format_exc()}
 
 
 def _spin(executor) -> None:
