@@ -18,9 +18,19 @@ pub fn now() -> Instant {
     instant + since_boot().saturating_sub(booted)
 }
 
+/// Time of a processor that this thread has had. It says what something costs, however many others
+/// want the processor too.
+pub fn thread_time() -> Duration {
+    time(ClockId::ThreadCPUTime)
+}
+
 /// Time since the machine was started, suspension included.
 fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
+    time(ClockId::Boottime)
+}
+
+fn time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanoseconds)
 }
@@ -28,6 +38,17 @@ fn since_boot() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_waits_has_no_time_of_a_processor() {
+        let (began, spent) = (Instant::now(), thread_time());
+        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+        assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err());
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        assert!(thread_time() - spent < Duration::from_millis(200));
+        let spent = thread_time();
+        while thread_time() == spent {}
+    }
 
     #[test]
     fn it_goes_with_the_common_clock_and_never_back() {

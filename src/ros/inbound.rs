@@ -99,10 +99,10 @@ impl Inbound {
         if self.sweep.begin_slice(Instant::now()) {
             self.sweep.begin(self.topics.names());
         }
-        while let Some(name) = self.sweep.next(Instant::now()) {
-            let began = Instant::now();
+        while let Some(name) = self.sweep.next() {
+            let began = clock::thread_time();
             self.topics.check(&name, &self.shared);
-            self.sweep.spend(began.elapsed());
+            self.sweep.spend(clock::thread_time().saturating_sub(began));
         }
         self.sweep.end_slice(Instant::now());
     }

@@ -20,9 +20,14 @@ use super::shared::Shared;
 use super::sweep::Sweep;
 use crate::config::{MAX_ROUTES, Selection, Topic};
 use crate::link::RouteId;
+use crate::net::clock;
 
 /// The graph is looked at so often even when nothing reports a change.
 const GRAPH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest time without a look at messages while the graph is looked at, but for what subscribing to
+/// one topic takes.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Messages taken from one topic before the others get their turn.
 const MAX_TAKEN_IN_A_ROW: u32 = 64;
@@ -119,17 +124,26 @@ impl Outbound {
         if self.sweep.begin_slice(Instant::now()) {
             self.look_at_names();
         }
-        while let Some(name) = self.sweep.next(Instant::now()) {
+        let mut drained = Instant::now();
+        while let Some(name) = self.sweep.next() {
             self.look_up(&name);
+            if self.shared.is_stopping() {
+                return;
+            }
+            // To subscribe takes longer than to look up.
+            if drained.elapsed() > DRAIN_INTERVAL {
+                self.drain();
+                drained = Instant::now();
+            }
         }
         self.sweep.end_slice(Instant::now());
     }
 
     /// Finds topics that patterns match, and what is to be looked up: what is new in the graph first.
     fn look_at_names(&mut self) {
-        let began = Instant::now();
+        let began = clock::thread_time();
         let graph = self.shared.node.topics();
-        self.sweep.end_glance(began.elapsed(), Instant::now());
+        self.sweep.spend_on_names(clock::thread_time().saturating_sub(began));
         let graph = match graph {
             Ok(graph) => graph,
             Err(error) => {
@@ -171,9 +185,9 @@ impl Outbound {
     }
 
     fn look_up(&mut self, name: &str) {
-        let began = Instant::now();
+        let began = clock::thread_time();
         let publishers = self.shared.node.publishers(name);
-        self.sweep.spend(began.elapsed());
+        self.sweep.spend(clock::thread_time().saturating_sub(began));
         let mut publishers = match publishers {
             Ok(publishers) => publishers,
             Err(error) => {

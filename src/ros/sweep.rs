@@ -3,9 +3,9 @@
 //! Nothing but the name of a topic that is new tells what has changed in the graph, and each look-up
 //! costs as much as there are endpoints: with a thousand topics a look at all of them takes tens of
 //! milliseconds, and a system that starts changes the graph hundreds of times a second. So they are
-//! looked up in slices, with rests in between in proportion to the time that look-ups took: messages
-//! cross meanwhile, and never more than a tenth of a core is spent on it. With some dozens of topics
-//! all are looked up within a slice, at once.
+//! looked up in slices, with rests in between in proportion to the time of the processor that look-ups
+//! took: never more than a tenth of a core is spent on it. With some dozens of topics all are looked up
+//! within a slice, at once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// graph's names; a new publisher has to be noticed within 50 ms.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Longest time without a look at messages.
+/// Time that is spent on look-ups of topics in a slice.
 const SLICE: Duration = Duration::from_millis(2);
 
 /// Look-ups are followed by a rest so many times as long, and where nothing has changed, by such a
@@ -30,11 +30,12 @@ pub(super) struct Sweep {
     /// Still to be looked up.
     names: VecDeque<String>,
     due: Instant,
-    /// When this slice began, and when the last one that looked at names did.
-    slice: Instant,
+    /// When the last slice ended, and when the last one began that looked at names.
+    ended: Instant,
     glance: Instant,
-    /// Time spent on look-ups in this slice, and in this sweep.
+    /// Time spent on look-ups in this slice, of topics alone, and in this sweep.
     spent: Duration,
+    spent_on_topics: Duration,
     spent_in_all: Duration,
     /// Has the graph changed since its names were looked at, and since this sweep began?
     is_new: bool,
@@ -48,9 +49,10 @@ impl Sweep {
             interval,
             names: VecDeque::new(),
             due: now,
-            slice: now,
+            ended: now,
             glance: now,
             spent: Duration::ZERO,
+            spent_on_topics: Duration::ZERO,
             spent_in_all: Duration::ZERO,
             is_new: true,
             is_changed: true,
@@ -72,15 +74,14 @@ impl Sweep {
         self.is_changed = true;
         if !self.is_new {
             self.is_new = true;
-            let soon = self.rested(REST, self.spent).max(self.glance + PAUSE);
+            let soon = (self.ended + self.spent * REST).max(self.glance + PAUSE);
             self.due = self.due.min(soon);
         }
     }
 
     /// Begins a slice. Are the graph's names to be looked at?
     pub(super) fn begin_slice(&mut self, now: Instant) -> bool {
-        self.slice = now;
-        self.spent = Duration::ZERO;
+        (self.spent, self.spent_on_topics) = (Duration::ZERO, Duration::ZERO);
         let is_due = self.is_over() || (self.is_new && now >= self.glance + PAUSE);
         if is_due {
             self.glance = now;
@@ -89,11 +90,11 @@ impl Sweep {
         is_due
     }
 
-    /// The graph's names have been looked at, in `time`. However long that took, there is time for
-    /// some topics in this slice: else there would never be while the graph changes all the time.
-    pub(super) fn end_glance(&mut self, time: Duration, now: Instant) {
-        self.spend(time);
-        self.slice = now;
+    /// The look at the graph's names took so long. However long that was, there is time for some topics
+    /// in this slice: else there would never be while the graph changes all the time.
+    pub(super) fn spend_on_names(&mut self, time: Duration) {
+        self.spent += time;
+        self.spent_in_all += time;
     }
 
     /// Begins a sweep of these topics.
@@ -114,15 +115,14 @@ impl Sweep {
     }
 
     /// The next topic to be looked up, if there is time for one more in this slice.
-    pub(super) fn next(&mut self, now: Instant) -> Option<String> {
-        let is_late = now.saturating_duration_since(self.slice) >= SLICE;
-        if is_late { None } else { self.names.pop_front() }
+    pub(super) fn next(&mut self) -> Option<String> {
+        if self.spent_on_topics >= SLICE { None } else { self.names.pop_front() }
     }
 
-    /// A look-up took so long.
+    /// A look-up of a topic took so long.
     pub(super) fn spend(&mut self, time: Duration) {
-        self.spent += time;
-        self.spent_in_all += time;
+        self.spent_on_topics += time;
+        self.spend_on_names(time);
     }
 
     /// Ends a slice.
@@ -136,12 +136,7 @@ impl Sweep {
         } else {
             rested.max(self.glance + self.interval).max(now + self.spent_in_all * QUIET_REST)
         };
-        // What the rest counts from.
-        self.slice = now;
-    }
-
-    fn rested(&self, times: u32, spent: Duration) -> Instant {
-        self.slice + spent * times
+        self.ended = now;
     }
 }
 
@@ -164,7 +159,7 @@ mod tests {
         if sweep.begin_slice(now) && sweep.is_over() {
             sweep.begin(names(count));
         }
-        while let Some(name) = sweep.next(now) {
+        while let Some(name) = sweep.next() {
             now += each;
             sweep.spend(each);
             looked_up.push(name);
@@ -219,7 +214,7 @@ mod tests {
         assert_eq!(sweep.due(), (end + 18 * MS).max(start + PAUSE));
         assert!(sweep.begin_slice(sweep.due()) && !sweep.is_over());
         sweep.hurry(["new".to_owned()]);
-        assert_eq!(sweep.next(sweep.due()).as_deref(), Some("new"));
+        assert_eq!(sweep.next().as_deref(), Some("new"));
     }
 
     #[test]
@@ -230,13 +225,13 @@ mod tests {
         while sweep.due() < start + 10_000 * MS {
             let now = sweep.due();
             if sweep.begin_slice(now) {
-                sweep.end_glance(5 * MS, now + 5 * MS);
+                sweep.spend_on_names(5 * MS);
                 if sweep.is_over() {
                     sweep.begin(names(1000));
                 }
             }
             let mut now = now + 5 * MS;
-            while sweep.next(now).is_some() {
+            while sweep.next().is_some() {
                 now += MS / 10;
                 sweep.spend(MS / 10);
                 looked_up += 1;
@@ -252,11 +247,13 @@ mod tests {
         let start = Instant::now();
         let mut sweep = Sweep::new(INTERVAL, start);
         assert!(sweep.begin_slice(start));
-        sweep.begin(names(3));
-        assert!(sweep.next(start).is_some());
-        sweep.spend(MS);
-        assert!(sweep.next(start + 100 * MS).is_none(), "the slice is over");
-        sweep.end_slice(start + 100 * MS);
-        assert_eq!(sweep.due(), start + 109 * MS);
+        sweep.begin(names(100));
+        for _ in 0..2 {
+            assert!(sweep.next().is_some());
+            sweep.spend(MS);
+        }
+        assert!(sweep.next().is_none(), "the slice is over");
+        sweep.end_slice(start + 500 * MS);
+        assert_eq!(sweep.due(), start + 518 * MS);
     }
 }
