@@ -51,6 +51,11 @@ class Graph:
             self.process.kill()
             self.process.wait()
 
+    def kill(self) -> None:
+        """Ends the process without its knowing."""
+        self.process.kill()
+        self.process.wait()
+
     def _do(self, name: str, *topic: str, **options):
         # The one argument without a name is the topic, unless the command is about something else.
         command = {"do": name, **options}
