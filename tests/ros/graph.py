@@ -54,6 +54,11 @@ class Graph:
             self.process.kill()
             self.process.wait()
 
+    def kill(self) -> None:
+        """Ends the process without its knowing."""
+        self.process.kill()
+        self.process.wait()
+
     def _do(self, do: str, /, *topic: str, **options):
         # The one argument without a name is the topic, unless the command is about something else.
         command = {"do": do, **options}

@@ -170,6 +170,13 @@ class Rover(Program):
         self._status.clear()
         super().start()
 
+    def lose_power(self) -> None:
+        """Ends the node and the program beside it without their knowing; both are to be started again."""
+        self.kill()
+        self.graph.kill()
+        self._graph = None
+        self._status.clear()
+
     def link_quality(self, peer: str) -> dict:
         """The newest message about the link to a peer, the first one if there was none yet."""
         topic = f"{self.node}/{peer}/link_quality"

@@ -45,7 +45,7 @@ const OVERLAP: Duration = Duration::from_secs(10);
 
 /// A relay from which nothing comes for so long though something is sent there may have been
 /// forgotten: by a NAT on the way, or because the server began anew.
-const SILENCE: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// What TCP connections have told and nobody has taken yet.
 const QUEUE: usize = 256;
