@@ -80,7 +80,7 @@ fn resident() -> u64 {
 
 fn idle_time() -> Duration {
     let seconds = std::env::var("MANY_SECONDS").ok().map(|text| text.parse().unwrap());
-    Duration::from_secs(seconds.unwrap_or(30))
+    Duration::from_secs(seconds.unwrap_or(5))
 }
 
 #[test]
