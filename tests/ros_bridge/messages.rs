@@ -1,10 +1,12 @@
 //! Messages on their way from one topic over a link to another.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rover_link::config::{Config, Delivery, Durability, Parameters, Sources, Value};
 use rover_link::link::{OutgoingMessage, RouteId, RouteOffer};
 use rover_link::ros::bridge::Bridge;
+use rover_link::ros::rcl::Node;
 
 use crate::fake_link::{self, FakeLink, Mirror, Seen};
 use crate::graph::*;
@@ -40,8 +42,18 @@ pub(crate) fn bridge(
     peers: &'static [&'static str],
     mirror: Mirror,
 ) -> (Bridge, FakeLink) {
+    bridge_of(node("rover_link", &[]), config, peers, mirror)
+}
+
+/// The same with a node of which the test knows what it has seen.
+pub(crate) fn bridge_of(
+    node: Arc<Node>,
+    config: &Config,
+    peers: &'static [&'static str],
+    mirror: Mirror,
+) -> (Bridge, FakeLink) {
     let (application, link) = FakeLink::start(peers, mirror);
-    let bridge = Bridge::start(node("rover_link", &[]), config, application).expect("a bridge");
+    let bridge = Bridge::start(node, config, application).expect("a bridge");
     (bridge, link)
 }
 

@@ -6,7 +6,7 @@ use rover_link::ros::rcl::{ServiceClient, ServiceServer, ServiceTypeSupport};
 
 use crate::fake_link::PATIENCE;
 use crate::graph::*;
-use crate::messages::{bridge, config, config_with};
+use crate::messages::{bridge, bridge_of, config, config_with};
 
 const TERMS: CallTerms = CallTerms { timeout: PATIENCE, priority: Priority::High };
 
@@ -41,13 +41,13 @@ fn nothing(_: &str, _: &RouteOffer) -> Option<RouteOffer> {
 #[test]
 fn a_service_that_does_not_fit_is_refused_with_a_reason_and_reported() {
     let _turn = take_turns();
-    let (bridge, link) = bridge(&config(&[], &[]), &[], nothing);
-    let others = node("others", &[]);
+    let (ours, others) = (node("rover_link", &[]), node("others", &[]));
     let (service, trigger) = (RouteKind::Service(TERMS), trigger());
     let _own = ServiceServer::new(&others, &trigger, "/rover_b/own").expect("a server");
-    wait_for_graph(&others, "a server of its own", |node| {
+    wait_for_graph(&ours, "a server of its own", |node| {
         node.count_servers("/rover_b/own") == Ok(1)
     });
+    let (bridge, link) = bridge_of(ours, &config(&[], &[]), &[], nothing);
     let unknown = TypeName::parse("no_such_srvs/srv/Thing").expect("a type name");
     let message = TypeName::parse("std_msgs/msg/String").expect("a type name");
     let cases = [
