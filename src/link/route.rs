@@ -120,6 +120,13 @@ pub struct Refusal {
     pub text: String,
 }
 
+impl Refusal {
+    /// For this reason, in these words.
+    pub fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
 /// Why a receiver refused a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -444,7 +444,7 @@ impl Session {
     ) -> Option<SessionOutput> {
         if self.lanes.kind() == PeerKind::Standard && !offer.kind.is_topic() {
             let text = "services cross between rovers only".to_owned();
-            let refusal = Refusal { reason: RefusalReason::NotAccepted, text };
+            let refusal = Refusal::new(RefusalReason::NotAccepted, text);
             self.send(&Control::RouteRefused { id, revision, refusal });
             return None;
         }

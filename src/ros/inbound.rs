@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::calls;
+use super::mismatch;
 use super::pace::INTERVAL;
 use super::qos;
 use super::rcl::TypeSupport;
@@ -246,7 +247,7 @@ impl Inbound {
                 AdvertiseError::TooMany => RefusalReason::TooMany,
                 AdvertiseError::Ros(_) => RefusalReason::Failed,
             };
-            refusal(reason, format!("{topic} cannot be published as {type_name}: {error}"))
+            Refusal::new(reason, format!("{topic} cannot be published as {type_name}: {error}"))
         })?;
         Ok((grant, again))
     }
@@ -263,29 +264,19 @@ impl Inbound {
                 "{topic} is not accepted from {peer}; add a topic with direction receive or both, \
                  or a pattern to accept"
             );
-            refusal(RefusalReason::NotAccepted, text)
+            Refusal::new(RefusalReason::NotAccepted, text)
         })?;
         if let Some(expected) = admitted.type_name.filter(|expected| *expected != type_name) {
             let text = format!(
                 "{topic} is {type_name} at the sender, but {expected} is configured at the \
                  receiver; set the same type on both sides"
             );
-            return Err(refusal(RefusalReason::TypeMismatch, text));
+            return Err(Refusal::new(RefusalReason::TypeMismatch, text));
         }
-        let type_support = TypeSupport::load(type_name).map_err(|error| {
-            let text = format!("{error}; install {} and source it", type_name.package());
-            refusal(RefusalReason::TypeUnknown, text)
-        })?;
-        if type_support.hash() != offer.type_hash {
-            let text = format!(
-                "{type_name} is {} at the sender, but {} at the receiver; install the same \
-                 version of {} on both sides",
-                offer.type_hash,
-                type_support.hash(),
-                type_name.package()
-            );
-            return Err(refusal(RefusalReason::TypeMismatch, text));
-        }
+        let type_support = TypeSupport::load(type_name)
+            .map_err(|error| mismatch::not_installed(type_name, &error))?;
+        let hashes = (offer.type_hash.as_str(), type_support.hash());
+        mismatch::same_definition(type_name, hashes, ("sender", "receiver"))?;
         let qos = qos::publisher(admitted.qos, offer.qos);
         let (queue, max_message_size) = (admitted.queue, admitted.max_message_size);
         let limits = IncomingLimits { queue, max_message_size, again: false };
@@ -314,8 +305,4 @@ impl Inbound {
         });
         self.shared.report.lock().incoming.retain(|(of, _), _| of != peer);
     }
-}
-
-fn refusal(reason: RefusalReason, text: String) -> Refusal {
-    Refusal { reason, text }
 }

@@ -1,9 +1,35 @@
-//! What does not fit between the bridge and the publishers and subscriptions beside it. DDS says
-//! nothing when two of them do not match, so this does. Pure.
+//! What does not fit: types that a peer offers and those installed here; the bridge and the publishers
+//! and subscriptions beside it, of which DDS says nothing when two do not match. Pure.
 
 use super::qos::EndpointQos;
-use super::rcl::Endpoint;
+use super::rcl::{Endpoint, RclError};
 use super::report::TopicReport;
+use crate::config::TypeName;
+use crate::link::{Refusal, RefusalReason};
+
+/// Why an offer is refused whose type is not installed here.
+pub(super) fn not_installed(type_name: &TypeName, error: &RclError) -> Refusal {
+    let text = format!("{error}; install {} and source it", type_name.package());
+    Refusal::new(RefusalReason::TypeUnknown, text)
+}
+
+/// Refuses an offer whose type is defined in another way there than here, by the hashes of both; then
+/// come the words for both sides.
+pub(super) fn same_definition(
+    type_name: &TypeName,
+    (theirs, ours): (&str, &str),
+    (there, here): (&str, &str),
+) -> Result<(), Refusal> {
+    if theirs == ours {
+        return Ok(());
+    }
+    let text = format!(
+        "{type_name} is {theirs} at the {there}, but {ours} at the {here}; install the same version \
+         of {} on both sides",
+        type_name.package()
+    );
+    Err(Refusal::new(RefusalReason::TypeMismatch, text))
+}
 
 /// Our side of a topic.
 pub(super) struct OurSide<'a> {

@@ -213,7 +213,7 @@ impl Calls {
                 let text = format!("no service {name} of this type is offered to {peer}");
                 log::warn!("{peer}: call refused: {text}");
                 report.remark(text.clone());
-                Err(Refusal { reason: RefusalReason::NotAccepted, text })
+                Err(Refusal::new(RefusalReason::NotAccepted, text))
             }
         };
         self.shared.report.lock().incoming.insert(key.clone(), report);

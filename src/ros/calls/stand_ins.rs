@@ -11,6 +11,7 @@ use crate::link::{
     CallTerms, Command, IncomingLimits, IncomingMessage, Refusal, RefusalReason, RouteId,
     RouteOffer,
 };
+use crate::ros::mismatch;
 use crate::ros::rcl::{RclError, ServiceServer, ServiceTypeSupport};
 use crate::ros::received::RouteKey;
 use crate::ros::report::TopicReport;
@@ -145,39 +146,29 @@ impl StandIns {
             let text = format!(
                 "the service {name} is not accepted from {peer}; add its name or a pattern to accept"
             );
-            return Err(refusal(RefusalReason::NotAccepted, text));
+            return Err(Refusal::new(RefusalReason::NotAccepted, text));
         }
-        let type_support = ServiceTypeSupport::load(type_name).map_err(|error| {
-            let text = format!("{error}; install {} and source it", type_name.package());
-            refusal(RefusalReason::TypeUnknown, text)
-        })?;
-        if type_support.hash() != offer.type_hash {
-            let text = format!(
-                "{type_name} is {} at the server, but {} at the caller; install the same version of \
-                 {} on both sides",
-                offer.type_hash,
-                type_support.hash(),
-                type_name.package()
-            );
-            return Err(refusal(RefusalReason::TypeMismatch, text));
-        }
+        let type_support = ServiceTypeSupport::load(type_name)
+            .map_err(|error| mismatch::not_installed(type_name, &error))?;
+        let hashes = (offer.type_hash.as_str(), type_support.hash());
+        mismatch::same_definition(type_name, hashes, ("server", "caller"))?;
         if let Some(other) = self.open.values().find(|stand_in| stand_in.name == *name) {
             let text =
                 format!("{name} is a service of {} already; give one another name", other.peer);
-            return Err(refusal(RefusalReason::Failed, text));
+            return Err(Refusal::new(RefusalReason::Failed, text));
         }
         let failed = |error: RclError| {
-            refusal(RefusalReason::Failed, format!("{name} cannot be served here: {error}"))
+            Refusal::new(RefusalReason::Failed, format!("{name} cannot be served here: {error}"))
         };
         if shared.node.count_servers(name).map_err(failed)? > 0 {
             let text =
                 format!("{name} has a server of its own here; give one of them another name");
-            return Err(refusal(RefusalReason::Failed, text));
+            return Err(Refusal::new(RefusalReason::Failed, text));
         }
         let server = ServiceServer::new(&shared.node, &type_support, name).map_err(failed)?;
         let call_route = self.called.open(peer, name).ok_or_else(|| {
             let text = "there are too many services of peers here already".to_owned();
-            refusal(RefusalReason::TooMany, text)
+            Refusal::new(RefusalReason::TooMany, text)
         })?;
         let stand_in = StandIn::new(peer, name, call_route, terms, server);
         self.open.insert(key.clone(), stand_in);
@@ -310,8 +301,4 @@ impl StandIns {
         all.incoming.insert(key.clone(), report.clone());
         all.outgoing.insert(stand_in.call_route, report);
     }
-}
-
-fn refusal(reason: RefusalReason, text: String) -> Refusal {
-    Refusal { reason, text }
 }
