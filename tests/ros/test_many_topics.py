@@ -8,10 +8,7 @@ for DURATION s. The figures are printed; STRICT=1 holds them to limits.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -36,23 +33,7 @@ MOST_GROWTH = 64 << 20
 class Many(Graph):
     """Each command of the worker is a method."""
 
-    def __init__(self, rover: Rover) -> None:
-        log = rover.log_file.with_name("many.log")
-        with log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("many_worker.py"))],
-                env=rover.described.env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-
-    def _do(self, name: str, **options):
-        print(json.dumps({"do": name, **options}), file=self.process.stdin, flush=True)
-        answer = json.loads(self.process.stdout.readline())
-        assert "error" not in answer, answer
-        return answer["result"]
+    worker = "many_worker.py"
 
 
 class Usage:
@@ -91,7 +72,7 @@ def tell(what: str, usage: dict[str, float]) -> float:
 @pytest.fixture
 def many(fleet):
     a = fleet.rover("rover_a", {"many": {"name": "/many/**"}, "talk": {"name": "/talk"}})
-    worker = Many(a)
+    worker = Many(a.described.env, a.log_file.with_name("many.log"), a.enter)
     yield a, worker
     worker.begin_end()
     worker.end()
